@@ -1,0 +1,51 @@
+//! Private Postgres and Redis for demos and tests: real servers, nothing shared, nothing left.
+//!
+//! Every server gets a folder of its own, a unix socket and a free loopback port; it ends when it
+//! is dropped, and the kernel ends it when our process is killed. All calls here block, for about
+//! a second when a Postgres is made and for milliseconds otherwise.
+
+mod account;
+mod home;
+mod install;
+mod ports;
+mod postgres;
+mod process;
+mod redis;
+mod start;
+mod tools;
+mod url;
+mod wait;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+pub use ports::free_port;
+pub use postgres::{Postgres, PostgresOptions, Row, Shutdown, fresh_database};
+pub use process::{Launch, Process};
+pub use redis::{Redis, RedisOptions};
+pub use wait::{try_wait_for, try_wait_for_async, wait_for, wait_for_async};
+
+/// A Postgres and a Redis.
+#[derive(Debug)]
+pub struct Stack {
+    /// The database.
+    pub postgres: Postgres,
+    /// The lanes' home.
+    pub redis: Redis,
+}
+
+impl Stack {
+    /// Starts both, below `dir` if their data shall be kept.
+    ///
+    /// # Errors
+    /// When one of them does not start; the other one is stopped.
+    pub fn start(dir: Option<PathBuf>) -> Result<Stack> {
+        let below = |name: &str| dir.as_ref().map(|dir| dir.join(name));
+        let redis = Redis::start(RedisOptions { data_dir: below("redis"), ..RedisOptions::default() })
+            .context("starting Redis")?;
+        let postgres = Postgres::start(PostgresOptions { data_dir: below("postgres"), ..PostgresOptions::default() })
+            .context("starting Postgres")?;
+        Ok(Stack { postgres, redis })
+    }
+}

@@ -1,0 +1,211 @@
+//! A private Redis.
+
+mod command;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
+
+use crate::home::Home;
+use crate::ports::free_port;
+use crate::process::{Launch, Process};
+use crate::start::{Attempt, start};
+use crate::tools::{Found, Tool, find_or_install};
+use crate::url;
+
+const SOCKET: &str = "redis.sock";
+/// On SIGTERM Redis writes out what is left of its append-only file.
+const STOP_MAX_S: u64 = 30;
+/// Somebody else was quicker to take the port, or the killed predecessor is not quite gone.
+const PASSING: [&str; 1] = ["Address already in use"];
+
+/// How to start Redis.
+#[derive(Clone, Debug)]
+pub struct RedisOptions {
+    /// Where everything of it lives. `None`: a temporary folder, removed on drop. A folder given
+    /// is made if needed, kept, and found again by the next start.
+    pub data_dir: Option<PathBuf>,
+    /// Whether every write is on disk before it is answered (it is, unless said otherwise).
+    pub append_only: bool,
+    /// More arguments, which win over ours: `["--maxmemory", "64mb"]`.
+    pub extra: Vec<String>,
+}
+
+impl Default for RedisOptions {
+    fn default() -> Self {
+        RedisOptions { data_dir: None, append_only: true, extra: Vec::new() }
+    }
+}
+
+/// A running Redis of our own, 7 or later: unix socket and a free loopback port. Ends on drop,
+/// and with our process whatever ends that.
+#[derive(Debug)]
+pub struct Redis {
+    // Before the folders, so that it ends before they go.
+    server: Option<Process>,
+    found: Found,
+    append_only: bool,
+    extra: Vec<String>,
+    port: u16,
+    home: Home,
+    /// Only when the home's path is too long for a socket.
+    socket_home: Option<Home>,
+}
+
+impl Redis {
+    /// Starts a Redis; installs one first if the machine has none.
+    ///
+    /// # Errors
+    /// When there is none and it cannot be installed, when the folder is in use by another run,
+    /// or when the server does not start; the end of its log is in the error.
+    pub fn start(options: RedisOptions) -> Result<Redis> {
+        let found = find_or_install(Tool::Redis)?;
+        let home = Home::open(options.data_dir.as_deref(), "redis")?;
+        let socket_home = if home.has_room_for_socket(SOCKET) { None } else { Some(Home::temporary("redis")?) };
+        let mut redis = Redis {
+            server: None,
+            found,
+            append_only: options.append_only,
+            extra: options.extra,
+            port: free_port(),
+            home,
+            socket_home,
+        };
+        redis.launch(true)?;
+        Ok(redis)
+    }
+
+    fn launch(&mut self, any_port: bool) -> Result<()> {
+        let socket = self.socket();
+        let mut launch = Launch::new(self.found.server(), self.home.path().join("redis.log"))
+            .dir(self.home.path())
+            .grace(Duration::from_secs(STOP_MAX_S));
+        if let Some((name, value)) = self.found.env() {
+            launch = launch.env(name, value);
+        }
+        let append_only = if self.append_only { "yes" } else { "no" };
+        let (port, extra) = (&mut self.port, &self.extra);
+        let server = start("Redis", &PASSING, |attempt| {
+            if any_port && attempt > 0 {
+                *port = free_port();
+            }
+            let ready_at = socket.clone();
+            let process = launch
+                .clone()
+                .args(["--bind", "127.0.0.1", "--protected-mode", "yes"])
+                .args(["--port", &port.to_string()])
+                .args(["--unixsocketperm", "700", "--unixsocket"])
+                .arg(&socket)
+                .args(["--daemonize", "no", "--dir", "."])
+                .args(["--appendonly", append_only, "--appendfsync", "always"])
+                .args(["--no-appendfsync-on-rewrite", "no", "--save", ""])
+                // A rush must not set off a rewrite of the file every few seconds.
+                .args(["--auto-aof-rewrite-min-size", "1gb"])
+                .args(["--maxmemory-policy", "noeviction"])
+                .args(extra)
+                .spawn()?;
+            Ok(Attempt { process, ready: Box::new(move || command::is_ready(&ready_at)) })
+        })?;
+        self.server = Some(server);
+        Ok(())
+    }
+
+    fn socket(&self) -> PathBuf {
+        let home = self.socket_home.as_ref().unwrap_or(&self.home);
+        home.path().join(SOCKET)
+    }
+
+    /// The address over the unix socket.
+    pub fn url(&self) -> String {
+        format!("redis+unix://{}", url::escape_path(&self.socket()))
+    }
+
+    /// The address over loopback TCP, for what must pass a proxy.
+    pub fn tcp_url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// The loopback port; the same after [`Redis::start_again`].
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The process id of the server, or of the last one when it is stopped: 0 if there was none.
+    pub fn pid(&self) -> u32 {
+        self.server.as_ref().map_or(0, Process::pid)
+    }
+
+    /// Sends one command and gives its answer as text: the elements of a list line by line, an
+    /// empty text for nil.
+    ///
+    /// # Errors
+    /// When Redis answers with an error, or does not answer.
+    pub fn command(&self, words: &[&str]) -> Result<String> {
+        command::send(&self.socket(), words)
+    }
+
+    /// Kills the server as a crash would, and keeps its files.
+    pub fn kill9(&mut self) {
+        if let Some(server) = &mut self.server {
+            server.kill9();
+        }
+    }
+
+    /// Stops the server in good order and keeps its files. Nothing happens if it does not run.
+    pub fn stop(&mut self) {
+        if let Some(server) = &mut self.server {
+            server.stop();
+        }
+    }
+
+    /// Freezes the server, as a long pause of its machine would, until [`Redis::sigcont`].
+    pub fn sigstop(&mut self) {
+        if let Some(server) = &mut self.server {
+            server.signal(Signal::STOP);
+        }
+    }
+
+    /// Lets a frozen server go on.
+    pub fn sigcont(&mut self) {
+        if let Some(server) = &mut self.server {
+            server.signal(Signal::CONT);
+        }
+    }
+
+    /// Starts the server again on the same port with the same files, after a stop or a crash.
+    ///
+    /// # Errors
+    /// When it runs, or does not start.
+    pub fn start_again(&mut self) -> Result<()> {
+        if let Some(server) = &mut self.server
+            && server.is_running()
+        {
+            bail!("Redis (pid {}) still runs", server.pid());
+        }
+        self.launch(false).context("starting Redis again")
+    }
+
+    /// The folder with its files, for tests that lose or damage them while it is stopped.
+    pub fn dir(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// The last lines of the server's log.
+    pub fn log_tail(&self) -> String {
+        const TAIL_LINES: usize = 40;
+        self.server.as_ref().map(|server| server.log_tail(TAIL_LINES)).unwrap_or_default()
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        // What is removed next need not be written out first.
+        if self.home.is_temporary() {
+            self.kill9();
+        } else {
+            self.stop();
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Just enough of Redis' protocol to send one command over the unix socket.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+const ANSWER_MAX_S: u64 = 30;
+/// An answer nested deeper, or longer, is not for a caller that wants a text.
+const DEPTH_MAX: u32 = 8;
+const BULK_MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// Whether Redis answers, and has read all its data.
+pub(super) fn is_ready(socket: &Path) -> bool {
+    send(socket, &["PING"]).is_ok_and(|answer| answer == "PONG")
+}
+
+pub(super) fn send(socket: &Path, words: &[&str]) -> Result<String> {
+    let name = words.first().copied().unwrap_or_default();
+    let mut stream = UnixStream::connect(socket).with_context(|| format!("connecting to {}", socket.display()))?;
+    stream.set_read_timeout(Some(Duration::from_secs(ANSWER_MAX_S))).context("setting a time-out")?;
+    let mut message = format!("*{}\r\n", words.len());
+    for word in words {
+        message.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+    }
+    stream.write_all(message.as_bytes()).with_context(|| format!("sending {name}"))?;
+    answer(&mut BufReader::new(stream), DEPTH_MAX).with_context(|| format!("the answer to {name}"))
+}
+
+fn answer(stream: &mut impl BufRead, depth: u32) -> Result<String> {
+    let mut line = String::new();
+    stream.read_line(&mut line).context("reading a line")?;
+    let line = line.strip_suffix("\r\n").context("Redis closed the connection")?;
+    let (kind, rest) = line.split_at_checked(1).context("an empty line")?;
+    match kind {
+        "+" | ":" => Ok(rest.to_owned()),
+        "-" => bail!("Redis says: {rest}"),
+        "$" => match rest.parse::<usize>() {
+            Err(_) => Ok(String::new()),
+            Ok(length) if length > BULK_MAX_BYTES => bail!("an answer of {length} bytes"),
+            Ok(length) => {
+                let mut value = vec![0; length + 2];
+                stream.read_exact(&mut value).context("reading a value")?;
+                Ok(String::from_utf8_lossy(&value[..length]).into_owned())
+            }
+        },
+        "*" if depth == 0 => bail!("an answer nested too deep"),
+        "*" => {
+            let count = rest.parse::<u64>().unwrap_or(0);
+            let elements: Result<Vec<String>> = (0..count).map(|_| answer(stream, depth - 1)).collect();
+            Ok(elements?.join("\n"))
+        }
+        _ => bail!("an answer that makes no sense: {line}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_become_text() {
+        let rows = [
+            ("+PONG\r\n", Some("PONG")),
+            (":7\r\n", Some("7")),
+            ("$2\r\nhi\r\n", Some("hi")),
+            ("$0\r\n\r\n", Some("")),
+            ("$-1\r\n", Some("")),
+            ("*2\r\n$1\r\na\r\n*1\r\n:1\r\n", Some("a\n1")),
+            ("-ERR no\r\n", None),
+            ("$5\r\nhi\r\n", None),
+            ("", None),
+            ("?\r\n", None),
+        ];
+        for (bytes, want) in rows {
+            let got = answer(&mut bytes.as_bytes(), DEPTH_MAX).ok();
+            assert_eq!(got.as_deref(), want, "{bytes:?}");
+        }
+    }
+}
