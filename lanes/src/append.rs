@@ -1,0 +1,216 @@
+//! Acceptance: the only way into a line.
+
+use std::{collections::HashSet, sync::Arc};
+
+use redis::Value;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::{
+    Error, Lane, Lanes,
+    limits::{APPEND_COMMANDS_MAX, APPEND_QUEUE_COMMANDS_MAX, APPENDS_IN_FLIGHT_MAX, COMMAND_LANES_MAX},
+    script::{APPEND, Reader},
+};
+
+/// Binds a command to a key of the caller's, so that a repeat finds the first request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// What stands for scope and key; printable ASCII without blanks, not empty and not `-` (a hash in hex).
+    pub digest: String,
+    /// What stands for the body, of the same form: the same key with another one is refused.
+    pub body: String,
+}
+
+/// A command that wants to stand in line.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// Names the command; sending the same id again changes nothing. A UUIDv7: outcomes of the same time share a key, so
+    /// other ids work and cost a key each.
+    pub id: Uuid,
+    /// The lanes of all resources that it touches: 1 to [`COMMAND_LANES_MAX`], distinct.
+    pub lanes: Vec<Lane>,
+    /// The caller's key, if there is one.
+    pub key: Option<IdempotencyKey>,
+    /// The lane whose gate may say a certain no.
+    pub gate: Option<Lane>,
+    /// What the worker gets.
+    pub envelope: Vec<u8>,
+}
+
+/// The answer at the door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Appended {
+    /// It stands in line (perhaps already since an earlier call with the same id).
+    Accepted {
+        /// The arrival number.
+        ticket: u64,
+        /// When it was accepted, by Redis' clock, in microseconds since 1970.
+        accepted_at_us: i64,
+        /// Commands ahead on the longest of its lanes.
+        position: u64,
+    },
+    /// The same id came before, and its outcome is known.
+    Decided,
+    /// The key belongs to this earlier request, with the same body.
+    Repeated(Uuid),
+    /// The key belongs to this earlier request, with another body.
+    KeyReused(Uuid),
+    /// The gate of its lane is closed: the answer is a certain no. Nothing was stored.
+    GateClosed,
+    /// The group, or one of the lanes, is full. Nothing was stored.
+    Full,
+}
+
+impl Lanes {
+    /// Lets commands into the line, in the order given, each all or nothing. Answers in the same order.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached, is full, or does not answer in time; the commands may then stand in line. When the
+    /// archive cannot say which tickets were given.
+    ///
+    /// # Panics
+    /// When there are more than [`APPEND_COMMANDS_MAX`] commands, or one has no lane, more than [`COMMAND_LANES_MAX`],
+    /// the same one twice or the one that stands for the group, or a key that is not of the form that
+    /// [`IdempotencyKey`] asks for.
+    pub async fn append(&self, commands: &[Append]) -> Result<Vec<Appended>, Error> {
+        assert!(commands.len() <= APPEND_COMMANDS_MAX, "{} commands in one append", commands.len());
+        commands.iter().for_each(assert_shape);
+        let mut value = self.append_once(commands).await?;
+        if is_unseeded(&value) {
+            // Redis lost its data without losing the connection.
+            self.link.forget();
+            value = self.append_once(commands).await?;
+        }
+        let replies = Reader::new(&APPEND, &value);
+        (0..commands.len()).map(|i| self.read_reply(replies.at(i)?)).collect()
+    }
+
+    async fn append_once(&self, commands: &[Append]) -> Result<Value, Error> {
+        self.run(&APPEND, |call| {
+            call.arg(self.limits.depth_max).arg(self.limits.lane_depth_max);
+            for command in commands {
+                let (digest, body) = match &command.key {
+                    Some(key) => (key.digest.as_str(), key.body.as_str()),
+                    None => ("-", "-"),
+                };
+                call.arg(id_text(command.id, &mut Uuid::encode_buffer())).arg(digest).arg(body);
+                call.arg(command.gate.as_ref().map_or("-", Lane::as_str)).arg(command.lanes.len());
+                for lane in &command.lanes {
+                    call.arg(lane.as_str());
+                }
+                call.arg(command.envelope.as_slice());
+            }
+        })
+        .await
+    }
+
+    fn read_reply(&self, reply: Reader<'_>) -> Result<Appended, Error> {
+        Ok(match reply.at(0)?.text()? {
+            "accepted" => {
+                let ticket = reply.at(2)?.parsed()?;
+                self.link.saw_ticket(&self.group, ticket);
+                Appended::Accepted { ticket, accepted_at_us: reply.at(3)?.parsed()?, position: reply.at(4)?.count()? }
+            }
+            "decided" => Appended::Decided,
+            "repeated" => Appended::Repeated(reply.at(1)?.parsed()?),
+            "reused" => Appended::KeyReused(reply.at(1)?.parsed()?),
+            "closed" => Appended::GateClosed,
+            "full" => Appended::Full,
+            _ => return Err(reply.unreadable()),
+        })
+    }
+}
+
+/// A command of another shape would be accepted and then spoil the line: a lane named twice removes a stranger at the
+/// ack, a blank in a key makes the record unreadable.
+fn assert_shape(command: &Append) {
+    let count = command.lanes.len();
+    assert!((1..=COMMAND_LANES_MAX).contains(&count), "{count} lanes");
+    let distinct: HashSet<&str> = command.lanes.iter().map(Lane::as_str).collect();
+    assert!(distinct.len() == count, "a lane named twice in {:?}", command.lanes);
+    assert!(!distinct.contains(Lane::WHOLE_GROUP), "nobody stands in the lane of the whole group");
+    for word in command.key.iter().flat_map(|key| [&key.digest, &key.body]) {
+        let printable = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic());
+        assert!(printable && word != "-", "`{word}` cannot be a part of an idempotency key");
+    }
+}
+
+fn is_unseeded(value: &Value) -> bool {
+    let replies = Reader::new(&APPEND, value);
+    replies.at(0).and_then(|first| first.at(0)).and_then(|what| what.text()).is_ok_and(|what| what == "unseeded")
+}
+
+pub(crate) fn id_text(id: Uuid, buffer: &mut [u8]) -> &str {
+    id.hyphenated().encode_lower(buffer)
+}
+
+struct Waiting {
+    command: Append,
+    answer: oneshot::Sender<Result<Appended, Error>>,
+}
+
+/// Shares script calls between the requests of a process: whoever arrives while a call is under way goes with the next
+/// one. Nobody waits for company.
+#[derive(Debug, Clone)]
+pub struct Appender {
+    queue: mpsc::Sender<Waiting>,
+}
+
+impl Appender {
+    /// Starts the task that sends. It ends when the last clone of the appender is gone.
+    pub fn start(lanes: Lanes) -> Self {
+        let (queue, waiting) = mpsc::channel(APPEND_QUEUE_COMMANDS_MAX);
+        tokio::spawn(send_all(lanes, waiting));
+        Self { queue }
+    }
+
+    /// Lets one command into the line.
+    ///
+    /// # Errors
+    /// As [`Lanes::append`]; also when too many wait in this process already. A call that failed half way has been
+    /// repeated once, which is safe because the id is the same.
+    pub async fn append(&self, command: Append) -> Result<Appended, Error> {
+        let (answer, answered) = oneshot::channel();
+        self.queue.try_send(Waiting { command, answer }).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => Error::Busy { max: APPEND_QUEUE_COMMANDS_MAX },
+            mpsc::error::TrySendError::Closed(_) => Error::Closed,
+        })?;
+        answered.await.unwrap_or(Err(Error::Closed))
+    }
+}
+
+async fn send_all(lanes: Lanes, mut waiting: mpsc::Receiver<Waiting>) {
+    let calls = Arc::new(Semaphore::new(APPENDS_IN_FLIGHT_MAX));
+    loop {
+        let call = Arc::clone(&calls).acquire_owned().await.expect("the semaphore is never closed");
+        let mut together = Vec::new();
+        if waiting.recv_many(&mut together, APPEND_COMMANDS_MAX).await == 0 {
+            return;
+        }
+        let lanes = lanes.clone();
+        tokio::spawn(async move {
+            send(&lanes, together).await;
+            drop(call);
+        });
+    }
+}
+
+async fn send(lanes: &Lanes, together: Vec<Waiting>) {
+    let (commands, answers): (Vec<_>, Vec<_>) = together.into_iter().map(|w| (w.command, w.answer)).unzip();
+    let mut result = lanes.append(&commands).await;
+    if result.as_ref().is_err_and(|error| error.may_have_happened() && !error.is_out_of_memory()) {
+        let again = lanes.append(&commands).await;
+        // What the first call left open only an answer settles, not a second call that never reached Redis.
+        if again.as_ref().map_or_else(Error::may_have_happened, |_| true) {
+            result = again;
+        }
+    }
+    // A receiver that is gone belongs to a client that hung up; its command stands in line all the same.
+    match result {
+        Ok(replies) => answers.into_iter().zip(replies).for_each(|(answer, reply)| drop(answer.send(Ok(reply)))),
+        Err(error) => {
+            let error = Arc::new(error);
+            answers.into_iter().for_each(|answer| drop(answer.send(Err(Error::Shared(Arc::clone(&error))))));
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What can go wrong between a process and the line.
+
+use redis::RedisError;
+
+/// A fault of the line. A refusal (full, gate closed, stale lease) is an answer, not an error.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Redis could not be reached.
+    #[error("connecting to Redis for the lanes")]
+    Connect(#[source] RedisError),
+    /// Redis failed or did not answer while a script ran. The script may have been executed.
+    #[error("running the lanes script `{script}`")]
+    Script {
+        /// The script's name.
+        script: &'static str,
+        /// What the client library saw.
+        source: RedisError,
+    },
+    /// Redis answered with something that no script of this version says.
+    #[error("the lanes script `{script}` gave an answer that cannot be read: {answer}")]
+    Answer {
+        /// The script's name.
+        script: &'static str,
+        /// The answer, shortened.
+        answer: String,
+    },
+    /// The archive could not say which tickets were given, so no new one may be.
+    #[error("asking the archive for the highest ticket of group `{group}`")]
+    Archive {
+        /// The group of lanes.
+        group: String,
+        /// What the archive said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Too many appends wait in this process already.
+    #[error("more than {max} appends wait in this process")]
+    Busy {
+        /// The bound.
+        max: usize,
+    },
+    /// The task that sends appends has ended, because the process is shutting down.
+    #[error("the line takes no more appends: this process is shutting down")]
+    Closed,
+    /// The same fault, told to everybody who shared the call.
+    #[error(transparent)]
+    Shared(std::sync::Arc<Error>),
+}
+
+impl Error {
+    /// Whether the call may have been executed although it failed.
+    pub fn may_have_happened(&self) -> bool {
+        match self {
+            Error::Script { source, .. } => {
+                source.kind() != redis::ErrorKind::Server(redis::ServerErrorKind::NoScript) && !is_refusal(source)
+            }
+            Error::Answer { .. } => true,
+            Error::Shared(inner) => inner.may_have_happened(),
+            Error::Connect(_) | Error::Archive { .. } | Error::Busy { .. } | Error::Closed => false,
+        }
+    }
+
+    /// Whether Redis refused because it has no memory left.
+    pub fn is_out_of_memory(&self) -> bool {
+        match self {
+            Error::Script { source, .. } => source.code() == Some("OOM"),
+            Error::Shared(inner) => inner.is_out_of_memory(),
+            _ => false,
+        }
+    }
+}
+
+/// An answer of the server itself that says that the script was not run. An error inside of the script (`ERR`) is none:
+/// what it wrote before stays.
+fn is_refusal(error: &RedisError) -> bool {
+    error.code().is_some_and(|code| code != "ERR")
+}

@@ -1,0 +1,56 @@
+//! Every bound of the line, with its reason.
+
+use std::time::Duration;
+
+/// Characters of a lane's name. Long enough for a kind and an id of 64 characters.
+pub const LANE_MAX_CHARS: usize = 128;
+
+/// Lanes of one command. Lua passes them to one Redis command, whose values are bounded at 8,000.
+pub const COMMAND_LANES_MAX: usize = 256;
+
+/// Commands that one append script takes in: enough that a crowd shares few fsyncs, few enough that a script stays within
+/// a few milliseconds, because nobody else is served meanwhile.
+pub const APPEND_COMMANDS_MAX: usize = 256;
+
+/// Append scripts under way at once. Two keep the connection busy while one answer is handed out.
+pub const APPENDS_IN_FLIGHT_MAX: usize = 2;
+
+/// Appends that wait inside this process for a script to take them in; more are refused at once.
+pub const APPEND_QUEUE_COMMANDS_MAX: usize = 16_384;
+
+/// How long an answer of Redis may take. A command that took longer may still have been executed.
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long connecting to Redis may take.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long an outcome stays in Redis after the ack. Long enough for whoever waits; the archive has it for good.
+pub const OUTCOME_TTL: Duration = Duration::from_secs(120);
+
+/// How long an idempotency key stays bound in Redis after the ack: a day and an hour, so that "at least 24 h" holds
+/// whatever the clocks say.
+pub const KEY_TTL: Duration = Duration::from_secs(25 * 3600);
+
+/// The longest sleep of a worker that found nothing. Only a lost wake-up, or a lease that ended without one, waits
+/// this long.
+pub const IDLE_SLEEP_MAX: Duration = Duration::from_secs(1);
+
+/// How long a subscription may be silent before it is made anew: a connection that was cut without a word looks the same.
+pub const LISTEN_SILENCE_MAX: Duration = Duration::from_secs(15);
+
+/// The pause before a worker asks again after Redis failed.
+pub const FAULT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Commands that `pause` counts at most.
+pub const HELD_COMMANDS_MAX: usize = 10_000;
+
+/// Tickets above the highest decided one that a seeded counter skips, beyond the depth of the line: room for batches
+/// that commit while the archive is being asked.
+pub const SEED_MARGIN_TICKETS: u64 = 100_000;
+
+/// A renewal comes when this part of the lease has passed.
+pub const RENEWALS_PER_LEASE: u32 = 3;
+
+const _: () = assert!(APPEND_COMMANDS_MAX <= APPEND_QUEUE_COMMANDS_MAX);
+const _: () = assert!(COMMAND_LANES_MAX * 2 < 8_000);
+const _: () = assert!(RENEWALS_PER_LEASE >= 2);

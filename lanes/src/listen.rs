@@ -1,0 +1,111 @@
+//! Messages of Redis: a batch was decided, a sleeper may wake. Each is a hint that may be lost: after every
+//! (re)connection the listener is told so, and looks again instead of trusting it.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use redis::Client;
+use uuid::Uuid;
+
+use crate::{
+    Group,
+    limits::{CONNECT_TIMEOUT, FAULT_PAUSE, LISTEN_SILENCE_MAX},
+};
+
+/// An outcome, as it was acked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision<'a> {
+    /// The command.
+    pub id: Uuid,
+    /// Its outcome.
+    pub outcome: &'a [u8],
+}
+
+/// Listens for outcomes of these groups until dropped. `connected` is called after every (re)connection: messages may
+/// have been missed before it. `decided` is called once per batch.
+pub async fn listen_decided(
+    client: &Client,
+    groups: &[Group],
+    connected: impl Fn(),
+    decided: impl Fn(Vec<Decision<'_>>),
+) {
+    let channels: Vec<_> = groups.iter().map(Group::decided_channel).collect();
+    listen(client, &channels, connected, |payload| decided(read_decisions(payload))).await;
+}
+
+/// Listens for wake-ups of one group's workers until dropped. `wake` is also called after every (re)connection.
+pub async fn listen_wake(client: &Client, group: &Group, wake: impl Fn()) {
+    listen(client, &[group.wake_channel()], &wake, |_| wake()).await;
+}
+
+async fn listen(client: &Client, channels: &[String], connected: impl Fn(), message: impl Fn(&[u8])) {
+    let mut failed = false;
+    loop {
+        match subscribe(client, channels).await {
+            Ok(mut stream) => {
+                failed = false;
+                connected();
+                while let Ok(Some(received)) = tokio::time::timeout(LISTEN_SILENCE_MAX, stream.next()).await {
+                    message(received.get_payload_bytes());
+                }
+            }
+            // One line per outage, not per attempt.
+            Err(error) if !failed => {
+                failed = true;
+                tracing::warn!(%error, "listening to {} failed; trying again until it works", channels.join(", "));
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(FAULT_PAUSE).await;
+    }
+}
+
+async fn subscribe(client: &Client, channels: &[String]) -> redis::RedisResult<redis::aio::PubSubStream> {
+    const SUBSCRIBE_TIMEOUT: Duration = CONNECT_TIMEOUT;
+    let subscribing = async {
+        let mut subscription = client.get_async_pubsub().await?;
+        subscription.subscribe(channels).await?;
+        Ok(subscription.into_on_message())
+    };
+    tokio::time::timeout(SUBSCRIBE_TIMEOUT, subscribing)
+        .await
+        .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+}
+
+/// A message is `<id> <length>\n<outcome>` for every command of the batch. What cannot be read is skipped: whoever
+/// waits for it looks again after a while.
+fn read_decisions(mut payload: &[u8]) -> Vec<Decision<'_>> {
+    let mut decisions = Vec::new();
+    while let Some((decision, rest)) = read_decision(payload) {
+        decisions.push(decision);
+        payload = rest;
+    }
+    decisions
+}
+
+fn read_decision(payload: &[u8]) -> Option<(Decision<'_>, &[u8])> {
+    let end = payload.iter().position(|&byte| byte == b'\n')?;
+    let (id, length) = std::str::from_utf8(&payload[..end]).ok()?.split_once(' ')?;
+    let (outcome, rest) = payload[end + 1..].split_at_checked(length.parse().ok()?)?;
+    Some((Decision { id: id.parse().ok()?, outcome }, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_holds_the_outcomes_of_a_batch() {
+        let (a, b) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let payload = format!("{a} 5\nfirst{b} 0\n");
+        let decisions = read_decisions(payload.as_bytes());
+        assert_eq!(decisions, [Decision { id: a, outcome: b"first" }, Decision { id: b, outcome: b"" }]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_skipped() {
+        for payload in ["", "nonsense", "not-an-id 3\nabc", "00000000-0000-0000-0000-000000000001 9\nshort"] {
+            assert!(read_decisions(payload.as_bytes()).is_empty(), "{payload:?}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+-- Leases a batch to a worker: ready commands oldest first, then whoever becomes first once those are gone.
+--
+-- ARGV: token, lease in ms, most commands, most lane entries
+-- Reply: {expired leases given back, ms until the next lease ends or -1, failures of a lone command, now in µs,
+--         id, record, id, record, …}
+local token, lease_ms = ARGV[1], tonumber(ARGV[2])
+local room, entry_room = tonumber(ARGV[3]), tonumber(ARGV[4])
+local now = now_us()
+local now_ms = math.floor(now / 1000)
+
+-- An expired lease is a release, done by whoever notices. It counts as a failure: a command that kills its worker
+-- must not get a fresh start every time.
+local EXPIRED_MAX = 16
+local expired = call('ZRANGEBYSCORE', LEASES, '-inf', now_ms, 'LIMIT', 0, EXPIRED_MAX)
+for _, late in ipairs(expired) do give_back(late, true, true) end
+
+local function next_deadline()
+  local first = call('ZRANGE', LEASES, 0, 0, 'WITHSCORES')[2]
+  return first and math.max(0, tonumber(first) - now_ms) or -1
+end
+
+local function nothing()
+  call('SET', IDLE, '1')
+  return {#expired, next_deadline(), 0, string.format('%.0f', now)}
+end
+
+if call('SISMEMBER', PAUSED, '*') == 1 then return nothing() end
+
+-- Suspects fly one batch at a time, so that a crash can be blamed on the right one; the oldest goes first. After a flight
+-- that failed it is the next one's turn, so that one that fails again and again does not ground all others.
+local source, suspects, skipped = READY, false, 0
+local oldest_suspect = call('ZRANGE', SUSPECTS, 0, 0, 'WITHSCORES')[2]
+if oldest_suspect and call('EXISTS', SUSPECT) == 0 then
+  local oldest_ready = call('ZRANGE', READY, 0, 0, 'WITHSCORES')[2]
+  if not oldest_ready or tonumber(oldest_suspect) < tonumber(oldest_ready) then source, suspects = SUSPECTS, true end
+  local turn = suspects and call('GET', TURN)
+  if turn then skipped = call('ZCOUNT', SUSPECTS, '-inf', turn) end
+  if skipped == call('ZCARD', SUSPECTS) then skipped = 0 end
+end
+
+-- A batch that failed is tried again at a quarter of its size, then at a sixteenth, until the culprit is alone.
+local any_failures = call('EXISTS', SHRUNK) == 1
+local function fits_kind(id)
+  if not any_failures then return true end
+  local size_max = call('HGET', SHRUNK, id)
+  if (size_max and true or false) ~= suspects then return false end
+  if suspects then room = math.min(room, tonumber(size_max)) end
+  return true
+end
+
+local members, records, heads = {}, {}, {}  -- records[i] is read at the end where it was not needed before
+local at = {}        -- lane -> how many of the batch stand in it: the rank of the first who is not in the batch
+local advanced = {}  -- lanes whose first-not-in-the-batch changed and has not been looked at
+local function take(id, lanes, record)
+  if #members > 0 and #lanes > entry_room then return false end
+  entry_room = entry_room - #lanes
+  members[#members + 1] = id
+  records[#members] = record or false
+  for _, lane in ipairs(lanes) do
+    at[lane] = (at[lane] or 0) + 1
+    advanced[#advanced + 1] = lane
+  end
+  return true
+end
+
+local READY_PIECE = 128
+local function take_ready()
+  for from = 0, room - 1, READY_PIECE do
+    local ids = call('ZRANGE', source, skipped + from, skipped + math.min(from + READY_PIECE, room) - 1)
+    if #ids == 0 then return end
+    local found = call('HMGET', RECORDS, unpack(ids))
+    for i, id in ipairs(ids) do
+      if not fits_kind(id) or #members >= room or not take(id, lanes_in(found[i]), found[i]) then return end
+      heads[#heads + 1] = id
+    end
+  end
+end
+
+-- Reads a lane in growing pieces, so that a hot lane costs few calls and a cold one little.
+local FIRST_PIECE, LARGEST_PIECE = 4, 512
+local pieces = {}
+local function at_rank(lane, rank)
+  local piece = pieces[lane]
+  if not piece then
+    piece = {from = rank, size = FIRST_PIECE / 2, ids = {}}
+    pieces[lane] = piece
+  end
+  if rank >= piece.from + #piece.ids then
+    piece.from, piece.size = rank, math.min(piece.size * 2, LARGEST_PIECE)
+    piece.ids = call('ZRANGE', lane_key(lane), rank, rank + piece.size - 1)
+    piece.waiting = #piece.ids > 0 and call('HMGET', WAITING, unpack(piece.ids)) or {}
+  end
+  local index = rank - piece.from + 1
+  return piece.ids[index], piece.waiting[index]
+end
+
+-- A command that waits in no other lane has only this one, where those before it are not held either; its record can be
+-- read with all others at the end.
+local function take_follower(id, lane, waits)
+  if waits then
+    local record = call('HGET', RECORDS, id)
+    local lanes = lanes_in(record)
+    return is_held(id, lanes) or take(id, lanes, record)
+  end
+  return take(id, {lane})
+end
+
+local function take_followers()
+  local blocked = {}  -- command -> in how many lanes somebody outside the batch is still before it
+  local next_lane = 1
+  while next_lane <= #advanced and #members < room do
+    local lane = advanced[next_lane]
+    next_lane = next_lane + 1
+    local id, waits = at_rank(lane, at[lane])
+    if id then
+      local before = (blocked[id] or tonumber(waits or 1)) - 1
+      blocked[id] = before
+      if before == 0 and fits_kind(id) and #members < room and not take_follower(id, lane, waits) then return end
+    end
+  end
+end
+
+local function read_records()
+  local unread, places = {}, {}
+  for i, record in ipairs(records) do
+    if not record then
+      unread[#unread + 1] = members[i]
+      places[#places + 1] = i
+    end
+  end
+  for first = 1, #unread, UNPACK_MAX do
+    local found = call('HMGET', RECORDS, unpack(unread, first, math.min(first + UNPACK_MAX - 1, #unread)))
+    for i, record in ipairs(found) do records[places[first + i - 1]] = record end
+  end
+end
+
+take_ready()
+if #members == 0 then return nothing() end
+take_followers()
+read_records()
+
+in_chunks('ZREM', source, heads)
+in_chunks('SADD', batch_key(token), members)
+call('ZADD', LEASES, now_ms + lease_ms, token)
+if suspects then
+  call('SET', SUSPECT, token)
+  call('SET', TURN, string.match(records[1], '^%d+'))
+end
+wake()
+
+local alone = 0
+if #members == 1 and any_failures then alone = tonumber(call('HGET', ALONE, members[1]) or 0) end
+local reply = {#expired, next_deadline(), alone, string.format('%.0f', now)}
+for i, id in ipairs(members) do
+  reply[#reply + 1] = id
+  reply[#reply + 1] = records[i]
+end
+return reply

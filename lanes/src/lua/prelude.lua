@@ -1,0 +1,139 @@
+-- Shared by every script: names of keys, the record of a waiting command, and who may be claimed.
+--
+-- KEYS[1] is the prefix of the group, `{group}:`. Every other key is made from it, so all of them share one hash tag
+-- and live in one slot of a cluster. Ids and lanes arrive as ARGV or are read from keys, never as script text.
+local call = redis.call
+local prefix = KEYS[1]
+
+local COUNTER = prefix .. 'counter'   -- hash: ticket, the last one given; clock, the last acceptedAt in microseconds
+local LINE = prefix .. 'line'         -- sorted set by ticket: every command without an outcome
+local RECORDS = prefix .. 'records'   -- hash: command without an outcome -> its record
+local LENGTHS = prefix .. 'lengths'   -- sorted set: lane -> number of commands in it
+local READY = prefix .. 'ready'       -- sorted set by ticket: first in all their lanes, not leased, not held
+local SUSPECTS = prefix .. 'suspects' -- the same, for commands whose batch failed before
+local WAITING = prefix .. 'waiting'   -- hash: command of several lanes -> in how many of them it is not first (> 0)
+local LEASES = prefix .. 'leases'     -- sorted set: batch token -> deadline in milliseconds
+local SHRUNK = prefix .. 'shrunk'     -- hash: command whose batch failed -> the most commands that its next batch may have
+local ALONE = prefix .. 'alone'       -- hash: command -> how often it failed alone
+local PAUSED = prefix .. 'paused'     -- set: lanes that are held; '*' holds the group
+local SUSPECT = prefix .. 'suspect'   -- token of the batch of suspects in flight: at most one at a time
+local TURN = prefix .. 'turn'         -- ticket of the last suspect that flew first: the next flight begins behind it
+local IDLE = prefix .. 'idle'         -- set while a worker sleeps and wants to be woken
+
+local function lane_key(lane) return prefix .. 'lane:' .. lane end
+local function batch_key(token) return prefix .. 'batch:' .. token end  -- set: the commands of a leased batch
+local function key_key(digest) return prefix .. 'key:' .. digest end
+
+-- Outcomes are kept in hashes of whoever came within the same quarter of a second, so that a batch writes few keys and
+-- a hash that expires is small. The first 11 characters of a UUIDv7 are its time in steps of 256 ms.
+local function outcomes_key(id) return prefix .. 'outcomes:' .. string.sub(id, 1, 11) end
+
+-- `unpack` fails above 8,000 values, so long lists go to Redis in pieces.
+local UNPACK_MAX = 4000
+local function in_chunks(command, key, list)
+  for first = 1, #list, UNPACK_MAX do
+    call(command, key, unpack(list, first, math.min(first + UNPACK_MAX - 1, #list)))
+  end
+end
+
+local function words(text)
+  local list = {}
+  for word in string.gmatch(text, '%S+') do list[#list + 1] = word end
+  return list
+end
+
+local function now_us()
+  local time = call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+
+-- The lanes in a record, which is `<ticket> <acceptedAt> <key> <body> <lane> …\n<envelope>`.
+local function lanes_in(record)
+  return words(string.match(record, '^%d+ %d+ %S+ %S+ ([^\n]*)\n'))
+end
+
+local function lanes_of(id)
+  return lanes_in(call('HGET', RECORDS, id))
+end
+
+-- Whether a worker has the command. There are as many leases as batches in flight: few.
+local function in_flight(id)
+  for _, token in ipairs(call('ZRANGE', LEASES, 0, -1)) do
+    if call('SISMEMBER', batch_key(token), id) == 1 then return true end
+  end
+  return false
+end
+
+local any_paused = nil
+local function is_paused()
+  if any_paused == nil then any_paused = call('SCARD', PAUSED) > 0 end
+  return any_paused
+end
+
+local function is_held(id, lanes)
+  if not is_paused() then return false end
+  for _, lane in ipairs(lanes or lanes_of(id)) do
+    if call('SISMEMBER', PAUSED, lane) == 1 then return true end
+  end
+  return false
+end
+
+-- Offers a command that is first in all its lanes to the workers, unless one of the lanes is paused.
+local offered = false
+local function offer(id, ticket, lanes)
+  if is_held(id, lanes) then return end
+  local set = READY
+  if call('HEXISTS', SHRUNK, id) == 1 then set = SUSPECTS end
+  call('ZADD', set, ticket, id)
+  offered = true
+end
+
+local function in_flight_count()
+  local count = 0
+  for _, token in ipairs(call('ZRANGE', LEASES, 0, -1)) do count = count + call('SCARD', batch_key(token)) end
+  return count
+end
+
+-- One message wakes the sleepers; nothing is sent while everybody is busy.
+local function wake()
+  if offered and call('DEL', IDLE) == 1 then call('PUBLISH', prefix .. 'wake', '') end
+end
+
+-- The end of a batch of suspects lets the next one fly.
+local function end_lease(token)
+  call('ZREM', LEASES, token)
+  call('DEL', batch_key(token))
+  if call('GET', SUSPECT) == token then
+    call('DEL', SUSPECT)
+    offered = true
+  end
+end
+
+-- Gives a batch back: the lanes were never touched, so everybody keeps the place. `failed` remembers that the batch
+-- did not survive, which makes the next batch with these commands smaller; `blame` counts it against a lone command.
+local function give_back(token, failed, blame)
+  local members = call('SMEMBERS', batch_key(token))
+  end_lease(token)
+  if failed then
+    local quarter = math.max(1, math.floor(#members / 4))
+    for _, id in ipairs(members) do call('HSET', SHRUNK, id, quarter) end
+    if blame and #members == 1 then call('HINCRBY', ALONE, members[1], 1) end
+  end
+  -- Those who are first in all their lanes were ready before, and are again.
+  for _, id in ipairs(members) do
+    local lanes = lanes_of(id)
+    local first
+    if #lanes > 1 then first = call('HEXISTS', WAITING, id) == 0 else first = call('ZRANK', lane_key(lanes[1]), id) == 0 end
+    if first then offer(id, call('ZSCORE', LINE, id), lanes) end
+  end
+end
+
+-- A gate is two numbers, each only ever raised, so that a late message can neither close an opened gate nor open a
+-- closed one. It is closed while used >= limit.
+local function raise_gate(lane, used, limit)
+  local key = prefix .. 'gate:' .. lane
+  local old = call('HMGET', key, 'used', 'limit')
+  call('HSET', key,
+    'used', string.format('%.0f', math.max(tonumber(old[1] or 0), tonumber(used))),
+    'limit', string.format('%.0f', math.max(tonumber(old[2] or 0), tonumber(limit))))
+end
