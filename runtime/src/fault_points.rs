@@ -1,0 +1,71 @@
+//! Named places where a process may die. In a build with the feature `fault-points` a test arms one by a file, and
+//! whoever comes by next takes the file and does what it says; in any other build this is nothing.
+
+/// A place in the life of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Point {
+    /// Appended; the client does not know.
+    AfterAppend,
+    /// Claimed; no statement sent.
+    BeforeTransaction,
+    /// The rows of the lanes are locked.
+    HoldingLocks,
+    /// Everything is written.
+    BeforeCommit,
+    /// Committed; the line does not know.
+    AfterCommit,
+}
+
+impl Point {
+    /// Those of a batch.
+    pub const OF_A_BATCH: [Point; 4] =
+        [Point::BeforeTransaction, Point::HoldingLocks, Point::BeforeCommit, Point::AfterCommit];
+
+    /// The name of the file that arms it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Point::AfterAppend => "after_append",
+            Point::BeforeTransaction => "before_transaction",
+            Point::HoldingLocks => "holding_locks",
+            Point::BeforeCommit => "before_commit",
+            Point::AfterCommit => "after_commit",
+        }
+    }
+}
+
+/// The folder in which points are armed.
+pub const FOLDER_VARIABLE: &str = "DROPLANE_FAULT_POINTS";
+
+/// Somebody is here.
+#[cfg(not(feature = "fault-points"))]
+pub fn reached(_: Point) {}
+
+/// Somebody is here. The file `<folder>/<point>` holds `KILL` or `STOP`, which the process sends
+/// itself, or `panic`.
+///
+/// # Panics
+/// When the file says so.
+#[cfg(feature = "fault-points")]
+#[expect(clippy::disallowed_methods, reason = "a test arms it from outside; it is no setting")]
+pub fn reached(point: Point) {
+    use std::sync::LazyLock;
+
+    use rustix::process::{Signal, getpid, kill_process};
+    static FOLDER: LazyLock<Option<std::path::PathBuf>> =
+        LazyLock::new(|| std::env::var_os(FOLDER_VARIABLE).map(Into::into));
+    let Some(folder) = &*FOLDER else { return };
+    let (armed, taken) = (folder.join(point.as_str()), folder.join(format!("{}.taken", point.as_str())));
+    // Only one of all processes can take the file.
+    if std::fs::rename(&armed, &taken).is_err() {
+        return;
+    }
+    let what = std::fs::read_to_string(&taken).unwrap_or_default();
+    assert!(what.trim() != "panic", "the fault point {} panics", point.as_str());
+    let signal = match what.trim() {
+        "KILL" => Signal::KILL,
+        "STOP" => Signal::STOP,
+        other => panic!("a fault point knows no `{other}`"),
+    };
+    let sent = kill_process(getpid(), signal);
+    assert!(sent.is_ok(), "sending {what} to ourselves: {sent:?}");
+}

@@ -1,0 +1,145 @@
+//! Every metric of both binaries: its name, its labels, who exports it and what it means. Nothing is measured that is
+//! not in this table. The names are constants for those who read metrics; those who measure call the function of the
+//! same row (`metrics::accepted("coupon").increment(1)`), so that a label cannot be forgotten or misspelt.
+//!
+//! Labels take few values, known at the start, so that every series exists with 0 before its first event. Never an id.
+
+mod install;
+mod table;
+
+pub use install::{InstallError, Known, describe_and_zero, install};
+pub use metrics_exporter_prometheus::PrometheusHandle;
+pub use table::{Kind, Metric, Process};
+
+use table::metrics_table;
+
+metrics_table! {
+    // process
+    both gauge BUILD_INFO = "droplane_build_info", build_info(process, version):
+        "Always 1; the labels say which program of which version answers.";
+    both gauge PROCESS_START_TIME = "droplane_process_start_time_seconds", process_start_time():
+        "When this process started, in seconds since 1970.";
+
+    // the door
+    api counter ACCEPTED = "droplane_accepted_total", accepted(group):
+        "Commands stored in a line and answered with 202.";
+    api counter REPEATED = "droplane_repeated_total", repeated(group):
+        "Commands that were recognised as repeats of an accepted one, and stored nothing.";
+    api counter REFUSED = "droplane_refused_total", refused(group, reason):
+        "Commands refused at the door, before they had a ticket.";
+    api counter HTTP_REQUESTS = "droplane_http_requests_total", http_requests(method, route, status):
+        "Answered HTTP requests, by route pattern and class of status.";
+    api histogram HTTP_REQUEST_SECONDS = "droplane_http_request_seconds", http_request_seconds(method, route):
+        "From the first byte of a request to its answer; waiting for an outcome is included.";
+    api gauge WAITERS = "droplane_waiters", waiters():
+        "Clients that are kept waiting for an outcome now.";
+
+    // the line; both programs look, because a line that nobody works on must be seen growing
+    both gauge DEPTH = "droplane_depth", depth(group):
+        "Commands in the line, those in flight included.";
+    both gauge IN_FLIGHT = "droplane_in_flight", in_flight(group):
+        "Commands in batches that a worker holds now.";
+    both gauge OLDEST_AGE_SECONDS = "droplane_oldest_age_seconds", oldest_age_seconds(group):
+        "How long the oldest undecided command has been waiting; 0 when nobody waits.";
+
+    // the work
+    workers counter CLAIMS = "droplane_claims_total", claims(group):
+        "Claims that found a batch.";
+    workers counter EMPTY_CLAIMS = "droplane_empty_claims_total", empty_claims(group):
+        "Claims that found nothing ready.";
+    workers histogram(commands) BATCH_SIZE = "droplane_batch_size", batch_size(group):
+        "Commands in a claimed batch.";
+    workers histogram WAIT_SECONDS = "droplane_wait_seconds", wait_seconds(group):
+        "From acceptance to claim, by command.";
+    workers histogram TIME_TO_OUTCOME_SECONDS = "droplane_time_to_outcome_seconds", time_to_outcome_seconds(group):
+        "From acceptance to the committed outcome, by command.";
+    workers histogram TRANSACTION_SECONDS = "droplane_transaction_seconds", transaction_seconds(group):
+        "From the begin to the commit of a batch's transaction.";
+    workers counter DECIDED = "droplane_decided_total", decided(kind, outcome):
+        "Committed outcomes: SUCCEEDED, or the code of the refusal.";
+    workers counter LEASE_EXPIRIES = "droplane_lease_expiries_total", lease_expiries(group):
+        "Batches given back because their lease had expired.";
+    workers counter FENCE_REFUSALS = "droplane_fence_refusals_total", fence_refusals(group):
+        "Batches dropped because somebody else had decided them.";
+    workers counter REDELIVERIES = "droplane_redeliveries_total", redeliveries(group):
+        "Commands claimed again after an attempt that did not end in an outcome.";
+    workers counter PARKED = "droplane_parked_total", parked(group):
+        "Commands set aside as FAILED X003, because they could not be decided.";
+    workers counter RETICKETED = "droplane_reticketed_total", reticketed(group):
+        "Times a group was given new tickets, because its counter had gone back.";
+    workers counter BATCH_FAULTS = "droplane_batch_faults_total", batch_faults(group, fault):
+        "Batches given back to their place in the line after a fault.";
+
+    // the services
+    both histogram REDIS_SCRIPT_SECONDS = "droplane_redis_script_seconds", redis_script_seconds(script):
+        "From sending a script to its answer.";
+    both counter REDIS_SCRIPT_ERRORS = "droplane_redis_script_errors_total", redis_script_errors(script):
+        "Scripts that ended in an error or a time-out.";
+    both gauge POSTGRES_CONNECTIONS = "droplane_postgres_connections", postgres_connections(state):
+        "Connections of the pool, idle or in use.";
+    both gauge POSTGRES_CONNECTIONS_MAX = "droplane_postgres_connections_max", postgres_connections_max():
+        "The most connections that the pool may open.";
+    both counter POSTGRES_ERRORS = "droplane_postgres_errors_total", postgres_errors(fault):
+        "Errors of Postgres, by what they mean for the work that met them.";
+}
+
+/// Why a command was refused at the door: the values of the label `reason`.
+pub mod refusal {
+    /// The gate is closed: the last unit is committed.
+    pub const SOLD_OUT: &str = "sold_out";
+    /// The group's line is full.
+    pub const GROUP_FULL: &str = "group_full";
+    /// One resource's line is full.
+    pub const LANE_FULL: &str = "lane_full";
+    /// The idempotency key was used with another body.
+    pub const KEY_REUSED: &str = "key_reused";
+    /// Redis did not answer.
+    pub const UNAVAILABLE: &str = "unavailable";
+    /// All of them.
+    pub const ALL: [&str; 5] = [SOLD_OUT, GROUP_FULL, LANE_FULL, KEY_REUSED, UNAVAILABLE];
+}
+
+/// States of a pooled connection: the values of the label `state`.
+pub mod connection_state {
+    /// Waiting in the pool.
+    pub const IDLE: &str = "idle";
+    /// Lent to a caller.
+    pub const IN_USE: &str = "in_use";
+    /// Both.
+    pub const ALL: [&str; 2] = [IDLE, IN_USE];
+}
+
+/// Classes of HTTP status: the values of the label `status`.
+pub const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// The class of a status code. What is no valid code counts as a failure of ours.
+pub fn status_class(status: u16) -> &'static str {
+    match status / 100 {
+        class @ 1..=5 => STATUS_CLASSES[usize::from(class) - 1],
+        _ => "5xx",
+    }
+}
+
+/// Outcomes that a command of each kind can have, in the order in which they are checked.
+pub const OUTCOMES: [(&str, &[&str]); 3] = [
+    ("COUPON_ISSUE", &["SUCCEEDED", "C002", "C004", "C006", "C003", "C001", "X003"]),
+    ("ORDER_PLACEMENT", &["SUCCEEDED", "P001", "P002", "C002", "C005", "C003", "O002", "PAY001", "X003"]),
+    ("BALANCE_CHARGE", &["SUCCEEDED", "PAY002", "X003"]),
+];
+
+/// Upper bounds of the histograms in seconds: from one answer of Redis to a line that stands still.
+pub(crate) const SECONDS_BUCKETS: [f64; 16] =
+    [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0];
+
+/// Upper bounds of the histogram of batch sizes, up to the largest batch that can be configured.
+pub(crate) const COMMANDS_BUCKETS: [f64; 12] =
+    [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0, 5_000.0];
+
+/// Sets the gauges of a pool as it is now. Called at each scrape.
+pub fn record_pool(pool: &sqlx::PgPool) {
+    let idle = pool.num_idle();
+    let in_use = (pool.size() as usize).saturating_sub(idle);
+    postgres_connections(connection_state::IDLE).set(idle as f64);
+    postgres_connections(connection_state::IN_USE).set(in_use as f64);
+    postgres_connections_max().set(f64::from(pool.options().get_max_connections()));
+}
