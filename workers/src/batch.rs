@@ -1,0 +1,305 @@
+//! The heart: a batch from claim to ack.
+//!
+//! lock, load → decide → write → commit, in one transaction; then the outcomes go back to the line. Whatever fails
+//! before the commit changes nothing, and everybody keeps the place.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use apalis_core::{error::BoxDynError, task::data::Data};
+use chrono::{DateTime, Utc};
+use common::{
+    Accepted, Changes, Coupon, CouponId, EnvelopeError, LaneName, Outcome, Receipt, RequestId, UserId, needs,
+};
+use lanes::{Batch, BatchEnd, Decided, Entry, Gate, Lane};
+use runtime::fault_points::{Point, reached};
+use sqlx::PgConnection;
+use tokio::time::Instant;
+
+use crate::{
+    Shop,
+    faults::BatchFault,
+    metrics::{record_batch, record_outcomes},
+    sort_out::{Fate, SortedOut, sort_out},
+    store::{self, BatchRow, OutcomeRow},
+};
+
+/// Handles one claimed batch. An error blames the batch: it comes back smaller, and a lone command that fails again and
+/// again is parked.
+pub async fn handle(batch: Arc<Batch>, shop: Data<Shop>) -> Result<BatchEnd, BoxDynError> {
+    record_batch(&batch);
+    let started = Instant::now();
+    match shop.decide_batch(&batch).await {
+        Ok(decided) => {
+            shop.faults.reset();
+            let (group, size) = (&batch.group, batch.entries.len());
+            tracing::debug!(%group, batch = %batch.token, size, took = ?started.elapsed(), "{group}: {size} decided");
+            Ok(BatchEnd::Decided(decided))
+        }
+        Err(fault) => shop.after(&batch, fault).await,
+    }
+}
+
+impl Shop {
+    /// Decides a batch, again if somebody else decided part of it meanwhile.
+    async fn decide_batch(&self, batch: &Batch) -> Result<Decided, BatchFault> {
+        if self.parks(batch) && self.holds_instead_of_parking(batch).await? {
+            return Err(BatchFault::GroupHeld);
+        }
+        let mut lease_is_ours = false;
+        for _ in 0..DECIDE_TRIES_MAX {
+            match self.decide_once(batch, lease_is_ours).await {
+                // Ours or not, the next try finds the outcome that was in the way.
+                Err(BatchFault::DecidedMeanwhile { .. }) => {}
+                // Part of the batch was decided under an earlier lease. Going on is right only while the lease is
+                // ours: otherwise somebody else is about to decide the rest.
+                Err(BatchFault::PartlyDecided) if !lease_is_ours => {
+                    lease_is_ours = self.lease_is_ours(batch).await?;
+                    if !lease_is_ours {
+                        return Err(BatchFault::LeaseLost);
+                    }
+                }
+                other => return other,
+            }
+        }
+        Err(BatchFault::DecidedMeanwhile { source: None })
+    }
+
+    /// As [`Shop::decide_unbounded`], given up after a lease. Postgres ends a transaction that stands still much earlier;
+    /// this is for a Postgres that has gone without a word, which would hold the lanes for as long as we renew.
+    async fn decide_once(&self, batch: &Batch, lease_is_ours: bool) -> Result<Decided, BatchFault> {
+        let deciding = self.decide_unbounded(batch, lease_is_ours);
+        tokio::time::timeout(self.lease, deciding).await.unwrap_or(Err(BatchFault::NoAnswer))
+    }
+
+    /// One transaction: lock, look for earlier outcomes, load, decide, write, commit.
+    async fn decide_unbounded(&self, batch: &Batch, lease_is_ours: bool) -> Result<Decided, BatchFault> {
+        let commands = Commands::read(batch, self.parks(batch))?;
+        reached(Point::BeforeTransaction);
+        let began = Instant::now();
+        let mut transaction = runtime::postgres::begin(&self.pool, self.timeouts).await.map_err(BatchFault::begin)?;
+
+        let lanes: BTreeSet<&str> = batch.entries.iter().flat_map(|entry| &entry.lanes).map(String::as_str).collect();
+        let locked = store::lock(&mut transaction, &lanes).await?;
+        reached(Point::HoldingLocks);
+        let earlier = store::earlier(&mut transaction, &commands.ids(), &commands.keys()).await?;
+        let sorted = sort_out(batch, &commands.keys, &earlier);
+        if sorted.nothing_to_decide() {
+            drop(transaction);
+            let gates = gates(&locked.coupons, &Changes::default());
+            return Ok(self.decided(batch, sorted.receipts_found(), gates));
+        }
+        self.check_fence(batch, &sorted, &locked, lease_is_ours)?;
+
+        let (batch_id, decided_at) = store::insert_batch(&mut transaction, self.batch_row(batch, &sorted)).await?;
+        let fences = fences(batch, &sorted, &locked);
+        let issued_before = locked.coupons.clone();
+        let (outcomes, changes) =
+            self.decide_fresh(&mut transaction, batch, &commands, &sorted, locked, decided_at).await?;
+        let gates = gates(&issued_before, &changes);
+        let receipts = sorted.receipts(batch, &commands.users, outcomes, decided_at);
+        store::write(&mut transaction, &changes).await?;
+        store::move_fences(&mut transaction, &changes, &fences).await?;
+        let rows = outcome_rows(batch, &commands, &sorted, &receipts);
+        store::insert_outcomes(&mut transaction, batch.group.as_str(), batch_id, decided_at, &rows).await?;
+
+        reached(Point::BeforeCommit);
+        transaction.commit().await.map_err(BatchFault::commit)?;
+        reached(Point::AfterCommit);
+        record_outcomes(batch, &receipts, began.elapsed());
+        Ok(self.decided(batch, receipts, gates))
+    }
+
+    /// Decides what has no outcome yet; pure but for the loading. A parked command is not looked at.
+    async fn decide_fresh(
+        &self,
+        connection: &mut PgConnection,
+        batch: &Batch,
+        commands: &Commands,
+        sorted: &SortedOut,
+        locked: store::Locked,
+        decided_at: DateTime<Utc>,
+    ) -> Result<(Vec<Outcome>, Changes), BatchFault> {
+        if sorted.fresh().next().is_none() {
+            return Ok((Vec::new(), Changes::default()));
+        }
+        if let Some(reason) = &commands.parked {
+            let entry = &batch.entries[0];
+            store::insert_parked(connection, entry.id, batch.group.as_str(), &entry.envelope, reason, decided_at)
+                .await?;
+            return Ok((vec![Outcome::Failed(common::Refusal::Internal)], Changes::default()));
+        }
+        let fresh: Vec<Accepted> = sorted.fresh().map(|index| commands.accepted[index].clone()).collect();
+        let needs = needs(fresh.iter().map(|accepted| &accepted.command));
+        let mut state = store::load(connection, &needs, locked).await?;
+        let decision = common::decide(&mut state, &fresh, decided_at);
+        Ok((decision.outcomes, decision.changes))
+    }
+
+    /// The fence: a ticket of ours at or below the last one decided on its lane means that somebody else decided.
+    fn check_fence(
+        &self,
+        batch: &Batch,
+        sorted: &SortedOut,
+        locked: &store::Locked,
+        lease_is_ours: bool,
+    ) -> Result<(), BatchFault> {
+        for index in sorted.undecided() {
+            let entry = &batch.entries[index];
+            for lane in &entry.lanes {
+                match locked.last_tickets.get(lane) {
+                    Some(&last) if last >= entry.ticket => {
+                        return Err(BatchFault::Overtaken { lane: lane.clone(), ticket: entry.ticket, last });
+                    }
+                    _ => {}
+                }
+            }
+        }
+        if sorted.partly_decided() && !lease_is_ours { Err(BatchFault::PartlyDecided) } else { Ok(()) }
+    }
+
+    fn batch_row<'a>(&'a self, batch: &'a Batch, sorted: &SortedOut) -> BatchRow<'a> {
+        let tickets = || sorted.undecided().map(|index| batch.entries[index].ticket);
+        BatchRow {
+            group: batch.group.as_str(),
+            first_ticket: tickets().min().unwrap_or_default(),
+            last_ticket: tickets().max().unwrap_or_default(),
+            size: tickets().count(),
+            worker: &self.name,
+            claimed_at: instant(batch.claimed_at_us),
+        }
+    }
+
+    fn decided(&self, batch: &Batch, receipts: Vec<Receipt>, gates: Vec<Gate>) -> Decided {
+        debug_assert_eq!(batch.entries.len(), receipts.len());
+        Decided { outcomes: receipts.iter().map(Receipt::encode).collect(), gates }
+    }
+}
+
+/// How often a batch is decided anew because somebody else decided part of it meanwhile.
+const DECIDE_TRIES_MAX: usize = 3;
+
+/// The commands of a batch, read.
+struct Commands {
+    /// One per entry of the batch; none when the batch is parked unread.
+    accepted: Vec<Accepted>,
+    /// Who asked, by entry; nobody where the command cannot be read.
+    users: Vec<Option<UserId>>,
+    /// The idempotency key and body hash of each entry, as bytes.
+    keys: Vec<Option<Key>>,
+    /// Why the batch, which is one command, is parked instead of being decided.
+    parked: Option<String>,
+    ids: Vec<uuid::Uuid>,
+}
+
+/// An idempotency key as Postgres keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// The hash of scope and key.
+    pub digest: Vec<u8>,
+    /// The hash of the body.
+    pub body: Vec<u8>,
+}
+
+impl Commands {
+    fn read(batch: &Batch, parks: bool) -> Result<Self, BatchFault> {
+        let ids = batch.entries.iter().map(|entry| entry.id).collect();
+        let keys = batch.entries.iter().map(key).collect();
+        let read: Result<Vec<Accepted>, _> = batch.entries.iter().map(accepted).collect();
+        match read {
+            Ok(accepted) => {
+                let users = accepted.iter().map(|accepted| Some(accepted.command.user_id().clone())).collect();
+                let parked = parks.then(|| FAILED_ALONE.to_owned());
+                Ok(Self { accepted, users, keys, parked, ids })
+            }
+            // A command of a newer build waits for a worker of that build.
+            Err(error @ EnvelopeError::NewerVersion { .. }) => Err(BatchFault::Newer(error)),
+            Err(error) if parks => {
+                let users = vec![None; batch.entries.len()];
+                Ok(Self { accepted: Vec::new(), users, keys, parked: Some(error.to_string()), ids })
+            }
+            Err(error) => Err(BatchFault::UnreadableCommand(error)),
+        }
+    }
+
+    fn ids(&self) -> Vec<uuid::Uuid> {
+        self.ids.clone()
+    }
+
+    fn keys(&self) -> Vec<Vec<u8>> {
+        self.keys.iter().flatten().map(|key| key.digest.clone()).collect()
+    }
+}
+
+const FAILED_ALONE: &str = "its worker failed or died each time it was tried alone";
+
+fn accepted(entry: &Entry) -> Result<Accepted, EnvelopeError> {
+    let envelope = common::Envelope::decode(&entry.envelope)?;
+    Ok(Accepted {
+        request_id: RequestId::from_uuid(entry.id),
+        ticket: entry.ticket,
+        accepted_at: instant(entry.accepted_at_us),
+        command: envelope.command,
+    })
+}
+
+/// A key that is no hash is treated as none: it can only come from another version, and the request id still holds.
+fn key(entry: &Entry) -> Option<Key> {
+    let key = entry.key.as_ref()?;
+    Some(Key { digest: hex::decode(&key.digest).ok()?, body: hex::decode(&key.body).ok()? })
+}
+
+pub(crate) fn instant(us: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(us).unwrap_or_default()
+}
+
+/// The gates of all coupons of the batch, whether it issued any or not: a gate that Redis lost, or that the ack of the last
+/// unit never reached, closes with the next batch. A coupon that never had a unit has no gate; its line says why.
+fn gates(coupons: &HashMap<CouponId, Coupon>, changes: &Changes) -> Vec<Gate> {
+    let gate = |(id, coupon): (&CouponId, &Coupon)| {
+        let lane: Lane = LaneName::Coupon(id.clone()).to_string().parse().ok()?;
+        let issued = changes.coupons.get(id).copied().unwrap_or(coupon.issued_quantity);
+        let gate = Gate { lane, used: issued.unsigned_abs(), limit: coupon.total_quantity.unsigned_abs() };
+        (gate.limit > 0).then_some(gate)
+    };
+    coupons.iter().filter_map(gate).collect()
+}
+
+/// The highest undecided ticket of the batch in each lane that has a row.
+fn fences<'a>(batch: &'a Batch, sorted: &SortedOut, locked: &store::Locked) -> Vec<(&'a str, u64)> {
+    let mut highest: BTreeMap<&str, u64> = BTreeMap::new();
+    for index in sorted.undecided() {
+        let entry = &batch.entries[index];
+        for lane in entry.lanes.iter().filter(|lane| locked.last_tickets.contains_key(*lane)) {
+            let ticket = highest.entry(lane).or_default();
+            *ticket = (*ticket).max(entry.ticket);
+        }
+    }
+    highest.into_iter().collect()
+}
+
+fn outcome_rows<'a>(
+    batch: &'a Batch,
+    commands: &'a Commands,
+    sorted: &SortedOut,
+    receipts: &'a [Receipt],
+) -> Vec<OutcomeRow<'a>> {
+    let row = |index: usize| {
+        let (entry, receipt) = (&batch.entries[index], &receipts[index]);
+        let key = commands.keys[index].as_ref().filter(|_| sorted.fates[index] == Fate::Fresh);
+        OutcomeRow {
+            request_id: entry.id,
+            ticket: entry.ticket,
+            kind: receipt.kind,
+            user_id: receipt.user_id.as_ref().map(|user| user.as_str()),
+            lanes: &entry.lanes,
+            accepted_at: receipt.accepted_at,
+            outcome: &receipt.outcome,
+            key: key.map(|key| (key.digest.as_slice(), key.body.as_slice())),
+            repeat_of: sorted.repeat_of(index, batch),
+        }
+    };
+    sorted.undecided().map(row).collect()
+}

@@ -1,0 +1,220 @@
+//! The workers: they take batches from the lanes, decide them, and commit them to Postgres.
+//!
+//! [`batch`] is the heart. [`store`] is the only place that writes rows which lanes own.
+
+#![forbid(unsafe_code)]
+
+mod batch;
+mod config;
+mod faults;
+mod metrics;
+mod shop;
+mod sort_out;
+mod store;
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use apalis::prelude::{Monitor, WorkerBuilder, WorkerBuilderExt};
+use common::{Group, Kind};
+use lanes::{ClaimLimits, LaneBackend, LaneBackendOptions, Lanes, LineLimits, Link};
+use runtime::{
+    admin_listener::AdminListener,
+    archive::PostgresArchive,
+    config::{QueueDurability, WORKERS_METRICS_ADDR},
+    lifecycle,
+    limits::{DRAIN_MAX, workers_pool_connections},
+    line_gauges::keep_line_gauges,
+    metrics::{Known, Process},
+    postgres,
+    readiness::Readiness,
+    redis_durability,
+};
+use tokio_util::sync::CancellationToken;
+
+pub use config::{Part, Task, WorkersConfig};
+pub use shop::Shop;
+
+/// Lane entries of a batch: room for a full batch of orders with a few products each. One with many more lines takes
+/// fewer orders, so that a transaction stays well within its time-outs.
+const BATCH_ENTRIES_PER_COMMAND: usize = 8;
+
+/// The pause between two looks at a service that is not there yet.
+const SERVICE_WAIT: Duration = Duration::from_millis(500);
+
+/// Works until SIGTERM: finishes the batches in hand, then ends.
+///
+/// # Errors
+/// When the configuration is wrong, an address is taken, or Redis would lose accepted requests.
+pub async fn run(config: WorkersConfig) -> anyhow::Result<()> {
+    lifecycle::install_tls_provider();
+    runtime::telemetry::init(&config.telemetry)?;
+    let listener = AdminListener::bind(config.telemetry.metrics_addr_or(WORKERS_METRICS_ADDR)).await?;
+    let groups = groups(&config);
+    let recorder = runtime::metrics::install(Process::Workers, &known(&groups))?;
+    let shutdown = lifecycle::shutdown_signal()?;
+    let ended = CancellationToken::new();
+
+    let in_flight = config.lane.concurrency * u32::try_from(groups.len()).expect("there are at most 64 groups and one");
+    let pool =
+        postgres::pool(config.services.database_url.expose(), workers_pool_connections(in_flight), "droplane-workers")?;
+    let limits = LineLimits::new(config.lane.max_depth);
+    let link = Link::new(
+        config.services.redis_url.expose(),
+        groups.clone(),
+        limits,
+        Arc::new(PostgresArchive::new(pool.clone())),
+        Some(observe_script),
+    )?;
+    let (asked, demanded) = (link.clone(), config.services.queue_durability);
+    let readiness = Readiness::builder(shutdown.clone())
+        .postgres(pool.clone())
+        .check("redis", move || redis_is_durable(asked.clone(), demanded))
+        .build();
+    let sampled = pool.clone();
+    let samples: Vec<runtime::admin_listener::Sample> = vec![Box::new(move || runtime::metrics::record_pool(&sampled))];
+    let serving = tokio::spawn(listener.serve(recorder, samples, readiness, ended.clone()));
+
+    let name = process_name();
+    tracing::info!(worker = name, "workers {name} wait for Postgres, its schema, and Redis");
+    let started = wait_for_services(&config, &pool, &link, &shutdown).await;
+    let worked = match started {
+        Ok(true) => work(&config, pool, link, limits, groups, &name, shutdown).await,
+        Ok(false) => Ok(()),
+        Err(error) => Err(error),
+    };
+    ended.cancel();
+    serving.await.context("serving metrics")??;
+    worked
+}
+
+/// The one list of all workers: for each group of lanes one that takes up to `LANE_CONCURRENCY` batches at once.
+async fn work(
+    config: &WorkersConfig,
+    pool: sqlx::PgPool,
+    link: Link,
+    limits: LineLimits,
+    groups: Vec<lanes::Group>,
+    name: &str,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let all: Vec<Lanes> = groups.into_iter().map(|group| Lanes::new(link.clone(), group, limits)).collect();
+    let shop = Shop::new(pool.clone(), config.lane.lease, name, all.iter().cloned());
+    let batch_max = config.lane.batch_max as usize;
+    let claims = ClaimLimits {
+        commands_max: batch_max,
+        entries_max: batch_max * BATCH_ENTRIES_PER_COMMAND,
+        lease: config.lane.lease,
+    };
+    let concurrency = config.lane.concurrency as usize;
+    let gauges = tokio::spawn(keep_line_gauges(all.clone()));
+
+    let mut monitor = Monitor::new();
+    for lanes in all {
+        let (shop, name) = (shop.clone(), format!("{name}-{}", lanes.group()));
+        monitor = monitor.register(move |restart| {
+            // A name is never used again, not even by the next start of this worker.
+            let worker = format!("{name}-{restart}");
+            let options =
+                LaneBackendOptions { limits: claims, worker: worker.clone(), observer: Arc::new(metrics::Counting) };
+            WorkerBuilder::new(worker)
+                .backend(LaneBackend::new(lanes.clone(), options))
+                .concurrency(concurrency)
+                .catch_panic()
+                .data(shop.clone())
+                .build(batch::handle)
+        });
+    }
+    tracing::info!(worker = name, "workers {name} work");
+    let stop = shutdown.clone();
+    let monitor = monitor.should_restart(|_, _| true).shutdown_timeout(DRAIN_MAX).run_with_signal(async move {
+        stop.cancelled().await;
+        Ok(())
+    });
+    let worked = lifecycle::run_until_shutdown(shutdown, monitor).await;
+    gauges.abort();
+    worked?.context("running the workers")?;
+    tracing::info!(worker = name, "workers {name} have finished what was in hand");
+    Ok(())
+}
+
+/// Waits for the schema and for Redis; false when the process shall stop before they came.
+async fn wait_for_services(
+    config: &WorkersConfig,
+    pool: &sqlx::PgPool,
+    link: &Link,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<bool> {
+    let waiting = async {
+        while !postgres::schema_is_current(pool).await.unwrap_or(false) {
+            tokio::time::sleep(SERVICE_WAIT).await;
+        }
+        let durability = loop {
+            match ask_durability(link).await {
+                Ok(durability) => break durability,
+                Err(error) => tracing::warn!("waiting for Redis: {error:#}"),
+            }
+            tokio::time::sleep(SERVICE_WAIT).await;
+        };
+        let verdict = redis_durability::judge(&durability, config.services.queue_durability);
+        if let Some(given_up) = verdict.into_check().map_err(anyhow::Error::msg)? {
+            tracing::warn!("{given_up}");
+        }
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        ready = waiting => ready.map(|()| true),
+        () = shutdown.cancelled() => Ok(false),
+    }
+}
+
+/// Asks over a connection of its own: nothing is written to a Redis that may be refused.
+async fn ask_durability(link: &Link) -> anyhow::Result<redis_durability::Durability> {
+    let mut redis = link.client().get_multiplexed_async_connection().await.context("connecting to Redis")?;
+    redis_durability::check(&mut redis).await.context("asking Redis how durable it is")
+}
+
+/// What `/readyz` says of Redis.
+async fn redis_is_durable(link: Link, demanded: QueueDurability) -> Result<Option<String>, String> {
+    let durability = ask_durability(&link).await.map_err(|error| format!("cannot be asked: {error:#}"))?;
+    redis_durability::judge(&durability, demanded).into_check()
+}
+
+/// Runs the audit once, prints it, and says by the exit code whether every promise holds.
+///
+/// # Errors
+/// When Postgres cannot be asked.
+#[expect(clippy::print_stdout, reason = "the verdict is what was asked for")]
+pub async fn run_audit(config: &WorkersConfig) -> anyhow::Result<ExitCode> {
+    lifecycle::install_tls_provider();
+    let pool = postgres::pool(config.services.database_url.expose(), 1, "droplane-audit")?;
+    let report = audit::audit(&pool).await?;
+    println!("{}", serde_json::to_string_pretty(&report)?);
+    Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The groups of lanes that the shop has.
+fn groups(config: &WorkersConfig) -> Vec<lanes::Group> {
+    let spreads = u8::try_from(config.lane.coupon_groups).expect("the configuration allows at most 64");
+    let coupons = (0..spreads).map(|spread| Group { kind: Kind::CouponIssue, spread });
+    let names = coupons.chain([Group::ORDER]).map(|group| group.to_string());
+    names.map(|name| name.parse().expect("the shop's names of groups are names of groups")).collect()
+}
+
+fn known(groups: &[lanes::Group]) -> Known {
+    let groups = groups.iter().map(ToString::to_string).collect();
+    Known { groups, scripts: lanes::SCRIPTS.to_vec(), routes: Vec::new() }
+}
+
+fn observe_script(script: &'static str, took: Duration, failed: bool) {
+    runtime::metrics::redis_script_seconds(script).record(took);
+    if failed {
+        runtime::metrics::redis_script_errors(script).increment(1);
+    }
+}
+
+/// Host, process and time of start: no other worker ever has it.
+fn process_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}-{}-{}", host.trim(), std::process::id(), chrono::Utc::now().timestamp_millis())
+}

@@ -1,0 +1,140 @@
+//! Commands that cannot be decided are found and set aside, and nobody else is.
+
+mod support;
+
+use std::sync::Arc;
+
+use common::{Group, Outcome, Refusal, RequestId};
+use lanes::{Append, Lane};
+use runtime::fault_points::Point;
+use stack::{wait_for, wait_for_async};
+use support::{COUPONS, DEADLINE, World, claim, model, rush, to_append};
+use uuid::Uuid;
+
+/// Puts bytes into the line of a coupon that no worker can read.
+async fn submit_garbage(world: &World, envelope: &[u8]) -> RequestId {
+    let id = RequestId::new(Uuid::now_v7(), COUPONS);
+    let lanes: Vec<Lane> = vec!["coupon:C1".parse().expect("a lane")];
+    let append = Append { id: id.as_uuid(), lanes, key: None, gate: None, envelope: envelope.to_vec() };
+    world.lanes(COUPONS).append(&[append]).await.expect("the line is there");
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_cannot_be_read_is_parked_and_the_line_moves_on() {
+    let world = World::new().await;
+    world.coupon("C1", 1_000).await;
+    let mut shoppers = Vec::new();
+    let mut poison = Vec::new();
+    for number in 0..300 {
+        if number % 100 == 50 {
+            poison.push(submit_garbage(&world, b"{\"version\":1,\"command\":null}").await);
+        }
+        shoppers.push(world.submit(claim(&format!("u{number}"), "C1"), None).await.0);
+    }
+    let _worker = world.start_worker();
+    for id in &poison {
+        assert_eq!(world.outcome(*id).await.outcome, Outcome::Failed(Refusal::Internal));
+    }
+    for id in shoppers {
+        assert!(matches!(world.outcome(id).await.outcome, Outcome::Succeeded(_)), "an innocent was blamed");
+    }
+    let parked: Vec<(Uuid, Vec<u8>)> =
+        sqlx::query_as("select request_id, envelope from parked_commands").fetch_all(&world.pool).await.unwrap();
+    assert_eq!(parked.len(), poison.len());
+    assert!(parked.iter().all(|(id, envelope)| poison.contains(&RequestId::from_uuid(*id)) && !envelope.is_empty()));
+    world.drained().await;
+    world.check_promises().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_of_a_newer_build_waits_for_it() {
+    let world = World::new().await;
+    world.coupon("C1", 10).await;
+    let worker = world.start_worker();
+    let newer = submit_garbage(&world, b"{\"version\":2,\"command\":\"something new\"}").await;
+    let (behind, _) = world.submit(claim("u1", "C1"), None).await;
+    wait_for("the worker to say so, again and again", DEADLINE, || {
+        (worker.log().matches("waiting for a worker of a newer build").count() > 2).then_some(())
+    });
+    let lanes = world.lanes(COUPONS);
+    assert_eq!(lanes.depth(1).await.unwrap().waiting, 2, "nobody is decided, nobody is parked");
+    assert!(lanes.status(newer.as_uuid()).await.is_ok() && lanes.status(behind.as_uuid()).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_parked_hold_the_group_and_alert() {
+    let world = World::new().await;
+    world.coupon("C1", 10).await;
+    for _ in 0..25 {
+        submit_garbage(&world, b"nonsense").await;
+    }
+    let _worker = world.start_worker();
+    let lanes = world.lanes(COUPONS);
+    wait_for_async("the group to be held", DEADLINE, || async {
+        lanes.depth(1).await.ok().filter(|depth| depth.paused == ["*"])
+    })
+    .await;
+    let count = |table: &'static str| {
+        let pool = world.pool.clone();
+        async move {
+            let sql = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
+            sqlx::query_scalar::<_, i64>(sql).fetch_one(&pool).await.unwrap()
+        }
+    };
+    assert_eq!(count("parked_commands").await, 20);
+    assert_eq!(count("paused_lanes where lane = '*' and lane_group = 'coupon'").await, 1);
+    assert_eq!(count("alerts where kind = 'GROUP_HELD'").await, 1);
+    assert_eq!(lanes.depth(1).await.unwrap().waiting, 5, "the rest keeps its place");
+}
+
+/// A worker that dies with every batch that holds the culprit: here every batch, until the fault is taken away.
+#[tokio::test(flavor = "multi_thread")]
+async fn crashes_make_batches_smaller_and_cost_nobody_the_place() {
+    let world = Arc::new(World::new().await);
+    rush::rows().store(&world).await;
+    let load = rush::Rush::start(&world);
+    for _ in 0..3 {
+        world.arm(Point::HoldingLocks, "KILL");
+        let mut worker = world.start_worker();
+        world.wait_taken(Point::HoldingLocks);
+        wait_for("the worker to be gone", DEADLINE, || (!worker.is_running()).then_some(()));
+    }
+    let _worker = world.start_worker();
+    let goal = load.count() + 500;
+    wait_for_async("the line to move", DEADLINE, || async { (load.count() >= goal).then_some(()) }).await;
+    let accepted = load.stop().await;
+    world.drained().await;
+    model::check(&world, &rush::rows(), &accepted).await;
+    world.check_promises().await;
+    let parked: i64 = sqlx::query_scalar("select count(*) from parked_commands").fetch_one(&world.pool).await.unwrap();
+    assert_eq!(parked, 0, "three crashes of whole batches park nobody");
+}
+
+/// A statement that runs into its time-out comes back in smaller batches, and nobody is parked for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_takes_too_long_comes_back_smaller() {
+    let world = World::new().await;
+    world.coupon("C1", 1_000).await;
+    // Each wallet entry costs 4 ms, so 200 at once take longer than half of the lease of one second.
+    sqlx::raw_sql(
+        "create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.004); return new; end $$;
+         create trigger slow before insert on user_coupons for each row execute function slow();",
+    )
+    .execute(&world.pool)
+    .await
+    .unwrap();
+    let (ids, appends): (Vec<_>, Vec<_>) =
+        (0..200).map(|number| to_append(&claim(&format!("u{number}"), "C1"), None)).unzip();
+    for together in appends.chunks(50) {
+        world.lanes(COUPONS).append(together).await.unwrap();
+    }
+    let worker = world.start_worker();
+    for id in ids {
+        assert!(matches!(world.outcome(id).await.outcome, Outcome::Succeeded(_)));
+    }
+    assert!(worker.log().contains("release=Smaller"), "the time-out was seen");
+    world.drained().await;
+    world.check_promises().await;
+    assert_eq!(world.lanes(Group::ORDER).depth(1).await.unwrap().waiting, 0);
+}
