@@ -1,0 +1,24 @@
+//! What `api` is told at its start.
+
+use clap::Args;
+use runtime::config::{AuthArgs, DoorArgs, LaneArgs, ServicesArgs, TelemetryArgs};
+
+/// The configuration of `api`, from flags or environment variables.
+#[derive(Debug, Clone, Args)]
+pub struct ApiConfig {
+    /// Postgres and Redis.
+    #[command(flatten)]
+    pub services: ServicesArgs,
+    /// The public door.
+    #[command(flatten)]
+    pub door: DoorArgs,
+    /// Who may do what.
+    #[command(flatten)]
+    pub auth: AuthArgs,
+    /// The lines; `api` needs their depth and how coupons are spread.
+    #[command(flatten)]
+    pub lanes: LaneArgs,
+    /// Logs and metrics.
+    #[command(flatten)]
+    pub telemetry: TelemetryArgs,
+}

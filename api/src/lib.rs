@@ -1,0 +1,154 @@
+//! The shop's door: HTTP in, commands into the lines, outcomes out. It decides nothing.
+//!
+//! Read aloud: [`submit`] is the only way into a line, [`status`] says where a request stands, [`wait`] holds those who
+//! want to know the end, [`problem`] says no; every feature has one file below [`routes`].
+
+#![forbid(unsafe_code)]
+
+mod auth;
+mod config;
+mod door;
+mod durability;
+pub mod error_table;
+mod extract;
+mod language;
+mod limits;
+mod lines;
+mod page;
+mod problem;
+mod routes;
+mod serve;
+mod shape;
+mod sold_out;
+mod state;
+mod status;
+mod submit;
+mod wait;
+mod watch;
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use lanes::{LineLimits, Link};
+use runtime::admin_listener::{AdminListener, Sample};
+use runtime::archive::PostgresArchive;
+use runtime::config::API_METRICS_ADDR;
+use runtime::limits::API_POOL_CONNECTIONS;
+use runtime::metrics::{Known, Process, redis_script_errors, redis_script_seconds};
+use runtime::readiness::Readiness;
+use runtime::{lifecycle, metrics, postgres};
+use tokio_util::sync::CancellationToken;
+
+pub use config::ApiConfig;
+
+use auth::Auth;
+use door::Door;
+use durability::DurabilityWatch;
+use lines::Lines;
+use sold_out::SoldOut;
+use state::{AppState, Parts};
+use wait::Waiters;
+
+/// Serves until SIGTERM or SIGINT, then answers whoever waits and returns. Logging and the TLS provider are the
+/// caller's to start.
+///
+/// # Errors
+/// A sentence when the configuration cannot work, an address is taken, Redis cannot keep what it accepts, or the
+/// migrations contradict the database.
+pub async fn run(config: ApiConfig) -> anyhow::Result<()> {
+    let auth = Auth::new(&config.auth, config.door.api_addr)?;
+    let operators = AdminListener::bind(config.telemetry.metrics_addr_or(API_METRICS_ADDR)).await?;
+    let listener = serve::listen(config.door.api_addr)?;
+    let address = listener.local_addr().context("reading the address of the public listener")?;
+    if let Err(error) = serve::raise_file_limit() {
+        tracing::warn!("{error:#}");
+    }
+    let coupon_groups = u8::try_from(config.lanes.coupon_groups).context("COUPON_GROUPS")?;
+    let recorder = metrics::install(Process::Api, &known_series(coupon_groups))?;
+    let shutdown = lifecycle::shutdown_signal()?;
+
+    let pool = postgres::pool(config.services.database_url.expose(), API_POOL_CONNECTIONS, "droplane api")?;
+    let link = link(&config, coupon_groups, PostgresArchive::new(pool.clone()))?;
+    let limits = LineLimits::new(config.lanes.max_depth);
+    let state = AppState::new(Parts {
+        lines: Lines::new(&link, coupon_groups, limits)?,
+        auth,
+        waiters: Arc::new(Waiters::default()),
+        sold_out: SoldOut::start(pool.clone()),
+        durability: Arc::new(DurabilityWatch::new(config.services.queue_durability)),
+        pool,
+    });
+    let readiness = readiness(&state, &link, shutdown.clone());
+    let routes = routes::all(state.clone(), readiness.clone(), Door::new(&routes::TABLE, state.auth.is_off()));
+
+    // Operators want to watch a process that is shutting down, so their listener is the last to end.
+    let last = CancellationToken::new();
+    let sampled = state.clone();
+    let sample = move || {
+        metrics::record_pool(&sampled.pool);
+        metrics::waiters().set(sampled.waiters.count() as f64);
+    };
+    let samples: Vec<Sample> = vec![Box::new(sample)];
+    let watched = tokio::spawn(operators.serve(recorder, samples, readiness, last.clone()));
+
+    let watching = watch::start(&state, &link, config.door.migrate_on_start, &shutdown);
+    tracing::info!("api listens at {address}");
+    let served = lifecycle::run_until_shutdown(shutdown.clone(), async {
+        let ends_waiting = async {
+            shutdown.cancelled().await;
+            state.waiters.close();
+        };
+        tokio::join!(serve::serve(listener, routes, shutdown.clone()), ends_waiting);
+    })
+    .await;
+    let fatal = watching.end().await;
+    last.cancel();
+    watched.await.context("the operators' listener")??;
+    served?;
+    fatal
+}
+
+/// Applies the migrations and returns.
+///
+/// # Errors
+/// When Postgres cannot be reached, or a migration fails.
+pub async fn migrate(database_url: &str) -> anyhow::Result<()> {
+    let pool = postgres::pool(database_url, 1, "droplane api migrate")?;
+    postgres::migrate(&pool).await?;
+    Ok(())
+}
+
+fn known_series(coupon_groups: u8) -> Known {
+    let mut routes = routes::TABLE.to_vec();
+    routes.push(door::UNMATCHED);
+    Known {
+        groups: lines::groups(coupon_groups).iter().map(ToString::to_string).collect(),
+        scripts: lines::SCRIPTS.to_vec(),
+        routes,
+    }
+}
+
+fn link(config: &ApiConfig, coupon_groups: u8, archive: PostgresArchive) -> anyhow::Result<Link> {
+    let groups = lines::groups(coupon_groups);
+    let groups = groups.into_iter().map(lines::lane_group).collect::<anyhow::Result<_>>()?;
+    let observer: lanes::ScriptObserver = |script, took, failed| {
+        redis_script_seconds(script).record(took);
+        if failed {
+            redis_script_errors(script).increment(1);
+        }
+    };
+    let limits = LineLimits::new(config.lanes.max_depth);
+    let url = config.services.redis_url.expose();
+    Link::new(url, groups, limits, Arc::new(archive), Some(observer)).context("REDIS_URL")
+}
+
+fn readiness(state: &AppState, link: &Link, shutdown: CancellationToken) -> Readiness {
+    let (durability, link) = (Arc::clone(&state.durability), link.clone());
+    Readiness::builder(shutdown)
+        .postgres(state.pool.clone())
+        .check("redis", move || {
+            let (durability, link) = (Arc::clone(&durability), link.clone());
+            async move { durability.readiness(&link).await }
+        })
+        .build()
+}

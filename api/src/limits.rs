@@ -1,0 +1,72 @@
+//! Bounds that only the door has, with their reasons. Bounds of the shop stand in `common`, those of both programs in
+//! `runtime`.
+
+use std::time::Duration;
+
+/// Clients that are kept waiting for an outcome at once. More get the current document instead. Each costs its
+/// connection and a few hundred bytes.
+pub const WAITERS_MAX: usize = 65_536;
+
+/// A stream of events tells the current document at least this often, so that a dead client is noticed and a living
+/// one sees itself moving up. One look per stream and 15 s is a load that [`WAITERS_MAX`] bounds.
+pub const EVENTS_REFRESH_SECONDS: u64 = 15;
+
+/// Connections open at once; further ones stay with the kernel until one closes.
+pub const CONNECTIONS_MAX: usize = 50_000;
+
+/// The head of a request must have arrived this long after the connection is ready for it; a connection at rest is
+/// closed after the same time. Slow senders must not hold connections for ever.
+pub const HEADER_READ_SECONDS: u64 = 30;
+
+/// The head of a request, and what is read ahead of it, on each connection. Browsers send a few kilobytes.
+pub const HEAD_MAX_BYTES: usize = 32 * 1024;
+
+/// The body must have arrived this long after the head.
+pub const BODY_READ_SECONDS: u64 = 10;
+
+/// After the listener failed (mostly: no file descriptor left), it is asked again after this.
+pub const ACCEPT_PAUSE_MS: u64 = 50;
+
+/// Sold-out answers that one question to Postgres covers.
+pub const GATE_QUESTIONS_MAX: usize = 256;
+
+/// Sold-out answers that wait to be asked for; more go into the line instead, which knows the answer, too.
+pub const GATE_QUEUE_ANSWERS_MAX: usize = 16_384;
+
+/// Questions about sold-out coupons under way at once: a part of the pool, so that other reads get through.
+pub const GATE_QUESTIONS_IN_FLIGHT_MAX: usize = 4;
+
+/// Between two attempts of what is tried until it works: migrations, the first connection to Redis.
+pub const RETRY_PAUSE_SECONDS: u64 = 1;
+
+/// The longest lanes that an operator is shown per group.
+pub const SHOWN_LANES_MAX: usize = 20;
+
+/// The span over which the throughput of a group is measured.
+pub const THROUGHPUT_SECONDS: u64 = 10;
+
+/// Batches that are looked at to measure it; in a busy group they cover less than the span, and then the span that
+/// they cover counts.
+pub const THROUGHPUT_BATCHES_MAX: i64 = 2_000;
+
+/// Pieces of one product, so that no sum of two of them overflows.
+pub const MAX_STOCK_PIECES: i64 = 1_000_000_000_000;
+
+/// Units of one coupon.
+pub const MAX_COUPON_UNITS: i64 = 1_000_000_000_000;
+
+/// Characters of a search for products.
+pub const MAX_SEARCH_CHARS: usize = 100;
+
+/// Characters of a request id that a client chose; longer or odd ones are replaced by ours.
+pub const REQUEST_ID_MAX_CHARS: usize = 64;
+
+/// [`EVENTS_REFRESH_SECONDS`] as a duration.
+pub const EVENTS_REFRESH: Duration = Duration::from_secs(EVENTS_REFRESH_SECONDS);
+
+/// [`RETRY_PAUSE_SECONDS`] as a duration.
+pub const RETRY_PAUSE: Duration = Duration::from_secs(RETRY_PAUSE_SECONDS);
+
+const _: () = assert!(GATE_QUESTIONS_IN_FLIGHT_MAX < runtime::limits::API_POOL_CONNECTIONS as usize);
+const _: () = assert!(GATE_QUESTIONS_MAX <= GATE_QUEUE_ANSWERS_MAX);
+const _: () = assert!(BODY_READ_SECONDS <= HEADER_READ_SECONDS);

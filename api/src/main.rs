@@ -1,0 +1,70 @@
+//! The program `api`.
+
+use std::process::ExitCode;
+
+use api::ApiConfig;
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+use runtime::config::{Secret, TelemetryArgs};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const MIGRATE: &str = "migrate";
+
+#[derive(Debug, Args)]
+struct MigrateArgs {
+    /// Postgres: postgres://user@host/database, or postgres:///database?host=/socket/folder
+    #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    database_url: Secret,
+    #[command(flatten)]
+    telemetry: TelemetryArgs,
+}
+
+/// Built by hand, because the arguments of serving are demanded only when nothing else is asked for.
+fn command() -> Command {
+    let migrate = Command::new(MIGRATE).about("Applies the migrations and ends");
+    ApiConfig::augment_args(Command::new("api"))
+        .about("Droplane's door: takes commands into line and tells their outcomes")
+        .version(env!("CARGO_PKG_VERSION"))
+        .args_conflicts_with_subcommands(true)
+        .subcommand_negates_reqs(true)
+        .subcommand(MigrateArgs::augment_args(migrate))
+}
+
+#[expect(clippy::print_stderr, reason = "why a program ends is told even when logging did not begin")]
+fn main() -> ExitCode {
+    match run(&command().get_matches()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("api: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(matches: &ArgMatches) -> anyhow::Result<()> {
+    runtime::lifecycle::install_tls_provider();
+    let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match matches.subcommand() {
+        Some((MIGRATE, matches)) => {
+            let args = MigrateArgs::from_arg_matches(matches)?;
+            runtime::telemetry::init(&args.telemetry)?;
+            threads.block_on(api::migrate(args.database_url.expose()))
+        }
+        _ => {
+            let config = ApiConfig::from_arg_matches(matches)?;
+            runtime::telemetry::init(&config.telemetry)?;
+            threads.block_on(api::run(config))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_well_formed() {
+        command().debug_assert();
+    }
+}

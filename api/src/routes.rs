@@ -1,0 +1,61 @@
+//! All that is answered. One file per feature; the operators' endpoints stand below [`admin`].
+
+use axum::Router;
+use runtime::readiness::{Readiness, health_routes};
+
+use crate::door::Door;
+use crate::error_table::Code;
+use crate::problem::Problem;
+use crate::state::AppState;
+
+pub mod admin;
+mod balance;
+mod coupons;
+mod orders;
+mod products;
+mod requests;
+
+/// Every route, as metrics know it: its method and its pattern. A test asks each of them.
+pub const TABLE: [(&str, &str); 25] = [
+    ("GET", "/api/products"),
+    ("GET", "/api/products/{productId}"),
+    ("GET", "/api/products/{productId}/stock"),
+    ("GET", "/api/coupons"),
+    ("POST", "/api/coupons/{couponId}/issue"),
+    ("POST", "/api/orders"),
+    ("GET", "/api/users/balance"),
+    ("GET", "/api/requests/{requestId}"),
+    ("GET", "/api/requests/{requestId}/events"),
+    ("GET", "/api/admin/products"),
+    ("POST", "/api/admin/products"),
+    ("PATCH", "/api/admin/products/{productId}"),
+    ("POST", "/api/admin/products/{productId}/stock"),
+    ("GET", "/api/admin/coupons"),
+    ("POST", "/api/admin/coupons"),
+    ("PATCH", "/api/admin/coupons/{couponId}"),
+    ("GET", "/api/admin/users"),
+    ("POST", "/api/admin/users"),
+    ("GET", "/api/admin/lanes"),
+    ("POST", "/api/admin/lanes/{lane}/pause"),
+    ("POST", "/api/admin/lanes/{lane}/resume"),
+    ("GET", "/api/admin/audit"),
+    ("GET", "/api/admin/audit-log"),
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+];
+
+/// All routes behind the door.
+pub fn all(state: AppState, readiness: Readiness, door: Door) -> Router {
+    Router::new()
+        .merge(products::routes())
+        .merge(coupons::routes())
+        .merge(orders::routes())
+        .merge(balance::routes())
+        .merge(requests::routes())
+        .merge(admin::routes())
+        .with_state(state)
+        .merge(health_routes(readiness))
+        .fallback(|| async { Problem::new(Code::X001) })
+        .method_not_allowed_fallback(|| async { Problem::new(Code::X002) })
+        .layer(door)
+}

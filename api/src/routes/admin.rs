@@ -1,0 +1,31 @@
+//! The operators' endpoints. Every change is a row of the audit log, in the same transaction.
+
+use axum::Router;
+use runtime::postgres::{Timeouts, Transaction, begin};
+use sqlx::PgPool;
+
+use crate::problem::Problem;
+use crate::state::AppState;
+
+mod audit;
+mod audit_log;
+mod coupons;
+mod lanes;
+mod products;
+mod users;
+
+/// Routes below `/api/admin`. Each handler demands an [`Operator`](crate::auth::Operator).
+pub fn routes() -> Router<AppState> {
+    Router::new()
+        .merge(products::routes())
+        .merge(coupons::routes())
+        .merge(users::routes())
+        .merge(lanes::routes())
+        .merge(audit::routes())
+        .merge(audit_log::routes())
+}
+
+/// Begins a change. It waits shortly for a row that a batch holds, and holds none for long.
+async fn change(pool: &PgPool) -> Result<Transaction, Problem> {
+    Ok(begin(pool, Timeouts::ADMIN).await?)
+}

@@ -1,0 +1,292 @@
+//! Coupons: made and changed. The quantity can only be raised: what was promised stays promised.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::{get, patch};
+use axum::{Json, Router};
+use chrono::{DateTime, Utc};
+use common::CouponId;
+use common::limits::{MAX_AMOUNT_WON, MAX_DISCOUNT_PERCENT, MAX_VALID_DAYS};
+use lanes::Gate;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::audit_log::Change;
+use super::change;
+use crate::auth::Operator;
+use crate::error_table::Code;
+use crate::extract::{JsonBody, Params, PathId, present};
+use crate::limits::MAX_COUPON_UNITS;
+use crate::lines::coupon_lane;
+use crate::page::PageParams;
+use crate::problem::Problem;
+use crate::shape::Shape;
+use crate::state::AppState;
+
+pub(super) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/api/admin/coupons", get(list).post(create))
+        .route("/api/admin/coupons/{couponId}", patch(edit))
+}
+
+#[derive(Debug, Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+struct Coupon {
+    coupon_id: String,
+    name: String,
+    discount_type: String,
+    discount_value: i64,
+    max_discount_amount: Option<i64>,
+    min_order_amount: i64,
+    total_quantity: i64,
+    issued_quantity: i64,
+    remaining_quantity: i64,
+    starts_at: Option<DateTime<Utc>>,
+    ends_at: Option<DateTime<Utc>>,
+    valid_days: Option<i32>,
+    #[serde(skip)]
+    last_ticket: i64,
+    created_at: DateTime<Utc>,
+}
+
+/// The columns of [`Coupon`], which three statements give.
+macro_rules! coupon_columns {
+    () => {
+        "coupon_id, name, discount_type, discount_value, max_discount_amount, min_order_amount, total_quantity, \
+         issued_quantity, total_quantity - issued_quantity as remaining_quantity, starts_at, ends_at, valid_days, \
+         last_ticket, created_at"
+    };
+}
+
+impl Coupon {
+    /// The coupon as the audit log shows it.
+    fn shown(&self) -> Value {
+        json!({
+            "name": self.name, "discountType": self.discount_type, "discountValue": self.discount_value,
+            "maxDiscountAmount": self.max_discount_amount, "minOrderAmount": self.min_order_amount,
+            "totalQuantity": self.total_quantity, "issuedQuantity": self.issued_quantity,
+            "startsAt": self.starts_at, "endsAt": self.ends_at, "validDays": self.valid_days,
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum DiscountType {
+    Fixed,
+    Percent,
+}
+
+impl DiscountType {
+    fn as_str(self) -> &'static str {
+        match self {
+            DiscountType::Fixed => "FIXED",
+            DiscountType::Percent => "PERCENT",
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NewCoupon {
+    coupon_id: Option<CouponId>,
+    name: String,
+    discount_type: DiscountType,
+    discount_value: i64,
+    max_discount_amount: Option<i64>,
+    min_order_amount: Option<i64>,
+    total_quantity: i64,
+    starts_at: Option<DateTime<Utc>>,
+    ends_at: Option<DateTime<Utc>>,
+    valid_days: Option<i32>,
+}
+
+impl NewCoupon {
+    fn check(&self) -> Result<(), Problem> {
+        let mut shape = Shape::new();
+        shape.name(&self.name);
+        let most = match self.discount_type {
+            DiscountType::Fixed => MAX_AMOUNT_WON,
+            DiscountType::Percent => MAX_DISCOUNT_PERCENT,
+        };
+        shape.range("discountValue", self.discount_value, 1..=most);
+        if let Some(amount) = self.max_discount_amount {
+            shape.amount("maxDiscountAmount", amount);
+            // The cap belongs to a share; on a fixed sum it would promise what is not kept.
+            let means_nothing = self.discount_type == DiscountType::Fixed && amount < self.discount_value;
+            shape.demand(!means_nothing, "maxDiscountAmount", "is for discounts of the type PERCENT");
+        }
+        shape.amount("minOrderAmount", self.min_order_amount.unwrap_or(0));
+        shape.range("totalQuantity", self.total_quantity, 0..=MAX_COUPON_UNITS);
+        if let Some(days) = self.valid_days {
+            shape.range("validDays", days.into(), 1..=MAX_VALID_DAYS.into());
+        }
+        if let (Some(starts_at), Some(ends_at)) = (self.starts_at, self.ends_at) {
+            shape.demand(starts_at < ends_at, "endsAt", "must be after startsAt");
+        }
+        shape.checked()
+    }
+}
+
+async fn create(
+    State(state): State<AppState>,
+    operator: Operator,
+    JsonBody(new): JsonBody<NewCoupon>,
+) -> Result<(StatusCode, Json<Coupon>), Problem> {
+    new.check()?;
+    let coupon_id = new.coupon_id.map_or_else(|| Uuid::now_v7().to_string(), |id| id.to_string());
+    let mut transaction = change(&state.pool).await?;
+    let coupon: Option<Coupon> = sqlx::query_as(concat!(
+        "insert into coupons (coupon_id, name, discount_type, discount_value, max_discount_amount, min_order_amount,
+                              total_quantity, starts_at, ends_at, valid_days)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+         on conflict do nothing
+         returning ",
+        coupon_columns!()
+    ))
+    .bind(&coupon_id)
+    .bind(&new.name)
+    .bind(new.discount_type.as_str())
+    .bind(new.discount_value)
+    .bind(new.max_discount_amount)
+    .bind(new.min_order_amount.unwrap_or(0))
+    .bind(new.total_quantity)
+    .bind(new.starts_at)
+    .bind(new.ends_at)
+    .bind(new.valid_days)
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let coupon = coupon.ok_or_else(|| Problem::new(Code::X004))?;
+    let record = Change {
+        operator: &operator,
+        action: "coupon.create",
+        subject: format!("coupon:{}", coupon.coupon_id),
+        before: None,
+        after: Some(coupon.shown()),
+        last_ticket: Some(coupon.last_ticket),
+    };
+    record.record(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok((StatusCode::CREATED, Json(coupon)))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Edit {
+    total_quantity: Option<i64>,
+    /// Null takes the end away.
+    #[serde(default, deserialize_with = "present")]
+    ends_at: Option<Option<DateTime<Utc>>>,
+}
+
+async fn edit(
+    State(state): State<AppState>,
+    operator: Operator,
+    PathId(coupon_id): PathId<CouponId>,
+    JsonBody(edit): JsonBody<Edit>,
+) -> Result<Json<Coupon>, Problem> {
+    let mut transaction = change(&state.pool).await?;
+    let before: Option<Coupon> = sqlx::query_as(concat!(
+        "select ",
+        coupon_columns!(),
+        " from coupons
+         where coupon_id = $1
+           for no key update"
+    ))
+    .bind(coupon_id.as_str())
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let before = before.ok_or_else(|| Problem::new(Code::C002))?;
+    edit.check(&before)?;
+    let after: Coupon = sqlx::query_as(concat!(
+        "update coupons
+            set -- only ever raised, whoever else raises it
+                total_quantity = greatest(total_quantity, $2),
+                ends_at = case when $3 then $4 else ends_at end
+          where coupon_id = $1
+         returning ",
+        coupon_columns!()
+    ))
+    .bind(coupon_id.as_str())
+    .bind(edit.total_quantity)
+    .bind(edit.ends_at.is_some())
+    .bind(edit.ends_at.flatten())
+    .fetch_one(&mut *transaction)
+    .await?;
+    let record = Change {
+        operator: &operator,
+        action: "coupon.edit",
+        subject: format!("coupon:{coupon_id}"),
+        before: Some(before.shown()),
+        after: Some(after.shown()),
+        last_ticket: Some(before.last_ticket),
+    };
+    record.record(&mut transaction).await?;
+    transaction.commit().await?;
+    open_gate(&state, &coupon_id, &after).await;
+    Ok(Json(after))
+}
+
+impl Edit {
+    fn check(&self, before: &Coupon) -> Result<(), Problem> {
+        let mut shape = Shape::new();
+        if let Some(total) = self.total_quantity {
+            shape.range("totalQuantity", total, before.total_quantity..=MAX_COUPON_UNITS);
+        }
+        if let (Some(starts_at), Some(Some(ends_at))) = (before.starts_at, self.ends_at) {
+            shape.demand(starts_at < ends_at, "endsAt", "must be after startsAt");
+        }
+        shape.checked()
+    }
+}
+
+/// Tells the gate that there is more. If Redis is away the next claim at the closed gate finds out, because it asks
+/// Postgres.
+async fn open_gate(state: &AppState, coupon_id: &CouponId, coupon: &Coupon) {
+    let lane = common::LaneName::Coupon(coupon_id.clone());
+    let Some(line) = state.lines.of_lane(&lane) else {
+        return;
+    };
+    if coupon.total_quantity == 0 {
+        // It never had a unit to run out of, and its line may have another reason to say no.
+        return;
+    }
+    let gate = Gate {
+        lane: coupon_lane(coupon_id),
+        used: coupon.issued_quantity.unsigned_abs(),
+        limit: coupon.total_quantity.unsigned_abs(),
+    };
+    if let Err(error) = line.lanes.raise_gate(&gate).await {
+        tracing::warn!(%error, "the gate of coupon {coupon_id} was not raised; the next claim will raise it");
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Coupons {
+    coupons: Vec<Coupon>,
+    next_cursor: Option<String>,
+}
+
+async fn list(
+    State(state): State<AppState>,
+    _: Operator,
+    Params(params): Params<PageParams>,
+) -> Result<Json<Coupons>, Problem> {
+    let page = params.page::<CouponId>()?;
+    let rows: Vec<Coupon> = sqlx::query_as(concat!(
+        "select ",
+        coupon_columns!(),
+        " from coupons
+         where coupon_id > $1
+         order by coupon_id
+         limit $2"
+    ))
+    .bind(&page.after)
+    .bind(page.limit())
+    .fetch_all(&state.pool)
+    .await?;
+    let (coupons, next_cursor) = page.cut(rows, |row| &row.coupon_id);
+    Ok(Json(Coupons { coupons, next_cursor }))
+}

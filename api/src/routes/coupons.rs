@@ -1,0 +1,83 @@
+//! Coupons: which there are, and the claim of one.
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use chrono::{DateTime, Utc};
+use common::{ClaimCoupon, Command, CouponId, UserId};
+use serde::{Deserialize, Serialize};
+
+use crate::extract::{JsonBody, Params, PathId};
+use crate::page::PageParams;
+use crate::problem::Problem;
+use crate::state::AppState;
+use crate::submit::{Wishes, submit};
+
+pub(super) fn routes() -> Router<AppState> {
+    Router::new().route("/api/coupons", get(list)).route("/api/coupons/{couponId}/issue", post(issue))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Claim {
+    user_id: Option<UserId>,
+}
+
+async fn issue(
+    State(state): State<AppState>,
+    PathId(coupon_id): PathId<CouponId>,
+    headers: HeaderMap,
+    JsonBody(claim): JsonBody<Claim>,
+) -> Result<Response, Problem> {
+    let wishes = Wishes::read(&headers)?;
+    let caller = state.auth.caller(&headers)?;
+    let user_id = caller.acts_for(claim.user_id)?;
+    submit(&state, wishes, caller, Command::ClaimCoupon(ClaimCoupon { user_id, coupon_id })).await
+}
+
+#[derive(Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+struct Offer {
+    coupon_id: String,
+    name: String,
+    discount_type: String,
+    discount_value: i64,
+    max_discount_amount: Option<i64>,
+    min_order_amount: i64,
+    total_quantity: i64,
+    issued_quantity: i64,
+    remaining_quantity: i64,
+    starts_at: Option<DateTime<Utc>>,
+    ends_at: Option<DateTime<Utc>>,
+    valid_days: Option<i32>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Offers {
+    coupons: Vec<Offer>,
+    next_cursor: Option<String>,
+}
+
+async fn list(State(state): State<AppState>, Params(params): Params<PageParams>) -> Result<Json<Offers>, Problem> {
+    let page = params.page::<CouponId>()?;
+    let rows: Vec<Offer> = sqlx::query_as(
+        "select coupon_id, name, discount_type, discount_value, max_discount_amount, min_order_amount,
+                total_quantity, issued_quantity, total_quantity - issued_quantity as remaining_quantity,
+                starts_at, ends_at, valid_days
+           from coupons
+          where coupon_id > $1
+                -- what is over cannot be claimed any more; what is sold out is still shown
+            and (ends_at is null or ends_at > now())
+          order by coupon_id
+          limit $2",
+    )
+    .bind(&page.after)
+    .bind(page.limit())
+    .fetch_all(&state.pool)
+    .await?;
+    let (coupons, next_cursor) = page.cut(rows, |row| &row.coupon_id);
+    Ok(Json(Offers { coupons, next_cursor }))
+}

@@ -1,0 +1,113 @@
+//! The public listener: connections, their time limits, and their end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use runtime::limits::HTTP_LISTEN_BACKLOG_CONNECTIONS;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::limits::{ACCEPT_PAUSE_MS, CONNECTIONS_MAX, HEAD_MAX_BYTES, HEADER_READ_SECONDS};
+
+/// Opens the public listener, with room for everybody who comes at the same instant.
+///
+/// # Errors
+/// A sentence when the address is taken or not ours.
+pub fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let open = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A restart must not wait for the last connections of its predecessor to be forgotten.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(HTTP_LISTEN_BACKLOG_CONNECTIONS)
+    };
+    open().map_err(|error: io::Error| match error.kind() {
+        io::ErrorKind::AddrInUse => anyhow::anyhow!("API_ADDR {address} is already taken by another process"),
+        _ => anyhow::Error::new(error).context(format!("cannot listen at API_ADDR {address}")),
+    })
+}
+
+/// Answers until `until` is cancelled; then takes no more connections, lets every request in hand be answered, and
+/// returns when the last connection is closed.
+pub async fn serve(listener: TcpListener, routes: Router, until: CancellationToken) {
+    let connections = TaskTracker::new();
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let accepted = async {
+            let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
+            (place, listener.accept().await)
+        };
+        let Some((place, accepted)) = until.run_until_cancelled(accepted).await else {
+            break;
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let connection = answer(stream, routes.clone(), until.clone());
+                connections.spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
+            }
+            // The client was quicker to leave than we to open.
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                tracing::error!(%error, "no connection can be accepted; trying again");
+                tokio::time::sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
+            }
+        }
+    }
+    drop(listener);
+    connections.close();
+    connections.wait().await;
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    )
+}
+
+async fn answer(stream: TcpStream, routes: Router, until: CancellationToken) {
+    // Answers are small and whole: waiting to fill a packet only makes them late.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection cannot be told to send at once");
+    }
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .max_buf_size(HEAD_MAX_BYTES)
+        .header_read_timeout(Duration::from_secs(HEADER_READ_SECONDS))
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = until.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended badly");
+    }
+}
+
+/// Lets this process open as many files as it is allowed to: by default that is often 1,024, less than the connections
+/// of one flash sale.
+///
+/// # Errors
+/// When the limit cannot be raised; the process works, with fewer connections.
+pub fn raise_file_limit() -> anyhow::Result<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    setrlimit(Resource::Nofile, raised).context("raising the limit of open files")
+}

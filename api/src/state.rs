@@ -1,0 +1,47 @@
+//! What every handler can reach.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use sqlx::PgPool;
+
+use crate::auth::Auth;
+use crate::durability::DurabilityWatch;
+use crate::lines::Lines;
+use crate::sold_out::SoldOut;
+use crate::wait::Waiters;
+
+/// The parts of the running program; a copy shares them.
+#[derive(Clone)]
+pub struct AppState(Arc<Parts>);
+
+/// The parts of the running program.
+pub struct Parts {
+    /// Postgres, for reads and operators' changes.
+    pub pool: PgPool,
+    /// The lines.
+    pub lines: Lines,
+    /// Who may do what.
+    pub auth: Auth,
+    /// Clients that wait for an outcome.
+    pub waiters: Arc<Waiters>,
+    /// The answers of closed gates.
+    pub sold_out: SoldOut,
+    /// Whether Redis keeps what it accepts.
+    pub durability: Arc<DurabilityWatch>,
+}
+
+impl AppState {
+    /// Shares the parts.
+    pub fn new(parts: Parts) -> AppState {
+        AppState(Arc::new(parts))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}

@@ -1,0 +1,354 @@
+//! The only way into a line: shape, who it is, key, gate, append. The handlers have checked shape and caller; from here
+//! on a command is a command.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::header::{CACHE_CONTROL, LOCATION, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use common::limits::{MAX_IDEMPOTENCY_KEY_CHARS, MAX_WAIT_SECONDS};
+use common::{Command, Envelope, Outcome, Receipt, RequestId};
+use lanes::{Append, Appended, Gate, IdempotencyKey, Lane};
+use runtime::fault_points::{Point, reached};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::auth::Caller;
+use crate::error_table::Code;
+use crate::language::Language;
+use crate::lines::{Line, coupon_lane};
+use crate::problem::Problem;
+use crate::sold_out::Answer;
+use crate::state::AppState;
+use crate::status::{Found, InLine, look_up, time_of, wait_for};
+use crate::wait::{Waiter, end_after};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// `00-<32 hex>-<16 hex>-<2 hex>`, the only form of version 0.
+const TRACEPARENT_CHARS: usize = 55;
+
+const MS_PER_SECOND: u64 = 1_000;
+
+/// What a client wants besides the command itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wishes {
+    key: Option<String>,
+    wait: Option<Duration>,
+    traceparent: Option<String>,
+    language: Language,
+}
+
+impl Wishes {
+    /// Reads the headers.
+    ///
+    /// # Errors
+    /// V001 for an `Idempotency-Key` that is none. A preference that is not understood is no error (RFC 7240).
+    pub fn read(headers: &HeaderMap) -> Result<Wishes, Problem> {
+        let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
+        let key = match (keys.next(), keys.next()) {
+            (None, _) => None,
+            (Some(key), None) if is_key(key.as_bytes()) => key.to_str().ok().map(str::to_owned),
+            _ => {
+                let rule = format!("must be 1 to {MAX_IDEMPOTENCY_KEY_CHARS} visible characters, and given once");
+                return Err(Problem::field("Idempotency-Key", rule));
+            }
+        };
+        let traceparent = headers.get(TRACEPARENT).filter(|value| is_traceparent(value.as_bytes()));
+        Ok(Wishes {
+            key,
+            wait: preferred_wait(headers),
+            traceparent: traceparent.and_then(|value| value.to_str().ok()).map(str::to_owned),
+            language: Language::of(headers),
+        })
+    }
+}
+
+fn is_key(key: &[u8]) -> bool {
+    (1..=MAX_IDEMPOTENCY_KEY_CHARS).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic)
+}
+
+fn is_traceparent(value: &[u8]) -> bool {
+    value.len() == TRACEPARENT_CHARS
+        && value.starts_with(b"00-")
+        && value.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'))
+}
+
+/// `Prefer: respond-async, wait=10`; no wait at all is none.
+fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
+    let lists = headers.get_all(PREFER).iter().filter_map(|list| list.to_str().ok());
+    let seconds = lists.flat_map(|list| list.split(',')).find_map(|preference| {
+        let (name, value) = preference.split(';').next()?.split_once('=')?;
+        let value = value.trim().trim_matches('"');
+        name.trim().eq_ignore_ascii_case("wait").then(|| value.parse::<u64>().ok())?
+    })?;
+    bounded_wait(seconds)
+}
+
+/// How long somebody waits who asked for so many seconds; none: not at all.
+pub fn bounded_wait(seconds: u64) -> Option<Duration> {
+    (seconds > 0).then(|| Duration::from_secs(seconds.min(MAX_WAIT_SECONDS)))
+}
+
+/// Puts a command in line and answers: 202 with its document or, if the client waits for it, what came of it.
+///
+/// # Errors
+/// The refusals of the door, faults, and with `Prefer: wait` the line's own "no".
+pub async fn submit(state: &AppState, wishes: Wishes, caller: Caller, command: Command) -> Result<Response, Problem> {
+    let group = command.group(state.lines.coupon_groups());
+    let line = state.lines.of(group).ok_or_else(|| Problem::new(Code::R005))?;
+    if !state.durability.may_accept() {
+        line.counters.unavailable.increment(1);
+        return Err(Problem::unavailable(anyhow::anyhow!("Redis has not shown yet that it keeps what it accepts")));
+    }
+    let id = RequestId::new(Uuid::now_v7(), group);
+    // Before the append: the outcome may be there before its answer is.
+    let waiter = wishes.wait.and_then(|_| state.waiters.register(id));
+    match enter(state, line, id, &command, &wishes).await? {
+        Appended::Accepted { ticket, accepted_at_us, position } => {
+            line.counters.accepted.increment(1);
+            let accepted = Found::Waiting(InLine {
+                request_id: id,
+                kind: command.kind(),
+                ticket,
+                accepted_at: time_of(accepted_at_us),
+                position: Some(position),
+            });
+            answer_accepted(state, &wishes, &caller, id, waiter, accepted).await
+        }
+        // The first call of a repeated one was already decided when the second came.
+        Appended::Decided => {
+            line.counters.accepted.increment(1);
+            answer_known(state, &wishes, &caller, id, waiter).await
+        }
+        Appended::Repeated(first) => {
+            line.counters.repeated.increment(1);
+            let first = RequestId::from_uuid(first);
+            let waiter = wishes.wait.and_then(|_| state.waiters.register(first));
+            answer_known(state, &wishes, &caller, first, waiter).await
+        }
+        Appended::KeyReused(_) => {
+            line.counters.key_reused.increment(1);
+            Err(Problem::new(Code::R002))
+        }
+        Appended::Full => {
+            line.counters.full.increment(1);
+            Err(Problem::new(Code::R004).retry())
+        }
+        // Without a gate there is nothing to be closed.
+        Appended::GateClosed => Err(Problem::internal(anyhow::anyhow!("a gate that was not asked is closed"))),
+    }
+}
+
+/// Appends, and asks what a closed gate means; where that is not certain, the line decides.
+async fn enter(
+    state: &AppState,
+    line: &Line,
+    id: RequestId,
+    command: &Command,
+    wishes: &Wishes,
+) -> Result<Appended, Problem> {
+    let appended = append(line, to_append(id, command, wishes)?).await?;
+    reached(Point::AfterAppend);
+    let (Appended::GateClosed, Command::ClaimCoupon(claim)) = (&appended, command) else {
+        return Ok(appended);
+    };
+    match state.sold_out.answer(claim).await {
+        Answer::No(refusal) => {
+            line.counters.sold_out.increment(1);
+            return Err(Problem::refused(&refusal));
+        }
+        Answer::Open(gate) => open(line, &gate).await,
+        Answer::AskTheLine => {}
+    }
+    let ungated = Append { gate: None, ..to_append(id, command, wishes)? };
+    append(line, ungated).await
+}
+
+async fn append(line: &Line, command: Append) -> Result<Appended, Problem> {
+    let id = command.id;
+    line.appender.append(command).await.map_err(|error| {
+        line.counters.unavailable.increment(1);
+        let problem = if error.may_have_happened() {
+            Problem::new(Code::R005).retry().with("requestId", json!(id))
+        } else {
+            Problem::new(Code::R005).retry()
+        };
+        problem.because(error)
+    })
+}
+
+/// Brings a gate up to what Postgres says. That it fails is no reason to refuse anybody: the next claim tries again.
+async fn open(line: &Line, gate: &Gate) {
+    if let Err(error) = line.lanes.raise_gate(gate).await {
+        tracing::warn!(%error, lane = %gate.lane, "raising the gate of {} failed", gate.lane);
+    }
+}
+
+fn to_append(id: RequestId, command: &Command, wishes: &Wishes) -> Result<Append, Problem> {
+    let lanes = common::lanes(command).into_iter().map(|lane| lane.parse::<Lane>());
+    let lanes = lanes.collect::<Result<_, _>>().map_err(Problem::internal)?;
+    let (path, gate) = match command {
+        Command::ClaimCoupon(claim) => {
+            (format!("/api/coupons/{}/issue", claim.coupon_id), Some(coupon_lane(&claim.coupon_id)))
+        }
+        Command::PlaceOrder(_) => ("/api/orders".to_owned(), None),
+    };
+    let key = wishes.key.as_ref().map(|key| IdempotencyKey {
+        digest: digest([command.user_id().as_str(), "POST", &path, key]),
+        body: hex(&Sha256::digest(command.fingerprint_bytes())),
+    });
+    let envelope = Envelope::new(command.clone(), wishes.traceparent.clone()).encode();
+    Ok(Append { id: id.as_uuid(), lanes, key, gate, envelope })
+}
+
+/// A key belongs to a user, a method and a path. With their lengths before them no two different ones read alike.
+fn digest(scope_and_key: [&str; 4]) -> String {
+    let mut hash = Sha256::new();
+    for part in scope_and_key {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hex(&hash.finalize())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+}
+
+async fn answer_accepted(
+    state: &AppState,
+    wishes: &Wishes,
+    caller: &Caller,
+    id: RequestId,
+    waiter: Option<Waiter>,
+    accepted: Found,
+) -> Result<Response, Problem> {
+    let (Some(waiter), Some(wait)) = (waiter, wishes.wait) else {
+        return Ok(accepted_answer(id, &accepted, wishes.language));
+    };
+    match wait_for(state, id, caller, waiter, end_after(wait)).await {
+        Ok(Found::Final(receipt)) => Ok(final_answer(&receipt)),
+        Ok(waiting) => Ok(accepted_answer(id, &waiting, wishes.language)),
+        // It is in the line, whatever we know by now.
+        Err(_) => Ok(accepted_answer(id, &accepted, wishes.language)),
+    }
+}
+
+/// Answers for a request that was accepted earlier.
+async fn answer_known(
+    state: &AppState,
+    wishes: &Wishes,
+    caller: &Caller,
+    id: RequestId,
+    waiter: Option<Waiter>,
+) -> Result<Response, Problem> {
+    let with_id = |problem: Problem| problem.with("requestId", json!(id));
+    let found = match (look_up(state, id, caller).await.map_err(with_id)?, waiter, wishes.wait) {
+        (found @ Found::Waiting(_), Some(waiter), Some(wait)) => {
+            wait_for(state, id, caller, waiter, end_after(wait)).await.unwrap_or(found)
+        }
+        (found, _, _) => found,
+    };
+    match &found {
+        Found::Final(receipt) if wishes.wait.is_some() => Ok(final_answer(receipt)),
+        found => Ok(accepted_answer(id, found, wishes.language)),
+    }
+}
+
+/// 202: it is on disk and will be decided.
+fn accepted_answer(id: RequestId, found: &Found, language: Language) -> Response {
+    let mut response = found.answer(language);
+    *response.status_mut() = StatusCode::ACCEPTED;
+    if let Found::Waiting(in_line) = found {
+        let seconds = in_line.next_poll_ms().div_ceil(MS_PER_SECOND);
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    with_location(response, id)
+}
+
+/// The synchronous answer: 201 and the result, or the error with its own status.
+fn final_answer(receipt: &Receipt) -> Response {
+    let mut response = match &receipt.outcome {
+        Outcome::Succeeded(success) => (StatusCode::CREATED, Json(success)).into_response(),
+        Outcome::Failed(refusal) => Problem::refused(refusal).into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(PREFERENCE_APPLIED, HeaderValue::from_static("wait"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    with_location(response, receipt.request_id)
+}
+
+fn with_location(mut response: Response, id: RequestId) -> Response {
+    let location = HeaderValue::try_from(format!("/api/requests/{id}")).expect("a UUID has only visible characters");
+    response.headers_mut().insert(LOCATION, location);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: HeaderName, values: &[&str]) -> HeaderMap {
+        values.iter().map(|value| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
+    }
+
+    #[test]
+    fn waits_that_clients_prefer() {
+        let rows: [(&[&str], Option<u64>); 12] = [
+            (&[], None),
+            (&["wait=10"], Some(10)),
+            (&["Wait=10"], Some(10)),
+            (&["respond-async, wait=10"], Some(10)),
+            (&["respond-async", "wait=10"], Some(10)),
+            (&["wait=\"10\"; foo=bar"], Some(10)),
+            (&["wait=31"], Some(30)),
+            (&["wait=99999999999"], Some(30)),
+            (&["wait=0"], None),
+            (&["wait=-1"], None),
+            (&["wait"], None),
+            (&["wait=soon, waiting=3"], None),
+        ];
+        for (values, seconds) in rows {
+            let wait = preferred_wait(&headers(PREFER, values));
+            assert_eq!(wait, seconds.map(Duration::from_secs), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn keys_that_clients_choose() {
+        let longest = "k".repeat(MAX_IDEMPOTENCY_KEY_CHARS);
+        for good in ["1", "8e03978e-40d5-43dd-bc93-6894a57f9324", "\"quoted\"", "~!/", &longest] {
+            let wishes = Wishes::read(&headers(IDEMPOTENCY_KEY, &[good])).expect(good);
+            assert_eq!(wishes.key.as_deref(), Some(good));
+        }
+        let too_long = "k".repeat(MAX_IDEMPOTENCY_KEY_CHARS + 1);
+        let bad: [&[&str]; 4] = [&[""], &["two words"], &["once", "twice"], &[&too_long]];
+        for values in bad {
+            let problem = Wishes::read(&headers(IDEMPOTENCY_KEY, values)).expect_err("a refusal");
+            assert_eq!(problem.code(), Code::V001, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn no_two_scopes_read_alike() {
+        let digests = [
+            digest(["u", "POST", "/api/orders", "k"]),
+            digest(["uP", "OST", "/api/orders", "k"]),
+            digest(["u", "POST", "/api/order", "sk"]),
+            digest(["u", "POST", "/api/orders", "K"]),
+        ];
+        for (i, digest) in digests.iter().enumerate() {
+            assert_eq!(digest.len(), 64);
+            assert!(!digests[..i].contains(digest));
+        }
+        assert_eq!(hex(&[0x0f, 0xa0]), "0fa0");
+    }
+}

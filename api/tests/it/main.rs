@@ -1,0 +1,13 @@
+//! The door as a client and an operator meet it: the real program, a real Redis, a real Postgres.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod admin;
+mod auth;
+mod commands;
+mod faults;
+mod gate;
+mod killed;
+mod kit;
+mod lifecycle;
+mod status;
+mod worker;
