@@ -1,0 +1,1 @@
+select price, stock from products where product_id = $1 for update

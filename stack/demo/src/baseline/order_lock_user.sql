@@ -1,0 +1,1 @@
+select balance from users where user_id = $1 for update

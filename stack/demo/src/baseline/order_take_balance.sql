@@ -1,0 +1,1 @@
+update users set balance = balance - $2 where user_id = $1

@@ -1,0 +1,133 @@
+//! What was measured, as it is written to `bench.json`.
+
+use serde::Serialize;
+
+use super::cpu::Cores;
+use super::series::Series;
+use crate::machine::Machine;
+
+/// Everything that was measured. What was not measured is empty.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Results {
+    /// What it was measured on.
+    pub machine: Machine,
+    /// Connections of the closed loop.
+    pub connections: usize,
+    /// How many a second.
+    pub rates: Vec<Rate>,
+    /// How long it takes.
+    pub latencies: Vec<Latency>,
+    /// With a second workers process.
+    pub second_workers: Vec<SecondWorker>,
+    /// The usual way.
+    pub usual_way: Option<UsualWay>,
+    /// Whether everything that was done so fast was done right.
+    pub audit: Audited,
+}
+
+/// What the audit said at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Audited {
+    /// It was not asked yet.
+    Not,
+    /// Every promise was kept.
+    Clean,
+    /// A promise was broken: the figures mean nothing.
+    Broken(String),
+    /// It could not be made.
+    Failed(String),
+}
+
+/// How many commands of one kind a second.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rate {
+    /// The workload.
+    pub name: &'static str,
+    /// Commands in each measurement.
+    pub commands: usize,
+    /// Lines of an order, on average.
+    pub mean_lines: Option<f64>,
+    /// Answered with 202.
+    pub accepted_per_second: Series,
+    /// Committed in Postgres.
+    pub committed_per_second: Series,
+    /// Commands in a transaction, on average.
+    pub batch_mean: Series,
+    /// Who used the processors, on average.
+    pub cores: Cores,
+}
+
+/// How long a shopper waits at a given rate.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Latency {
+    /// The workload.
+    pub name: &'static str,
+    /// Commands that were due a second.
+    pub rate_per_second: f64,
+    /// Outcomes that shoppers learnt a second: below the rate, the shop did not keep up.
+    pub decided_per_second: Series,
+    /// Half of all were quicker.
+    pub p50_ms: Series,
+    /// One in a hundred was slower.
+    pub p99_ms: Series,
+}
+
+/// The rate with two workers processes as a part of the rate with one.
+#[derive(Debug, Clone, Serialize)]
+pub struct SecondWorker {
+    /// The workload.
+    pub name: &'static str,
+    /// 1 is as much as with one.
+    pub ratio: Series,
+}
+
+/// The usual way.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UsualWay {
+    /// Connections at once.
+    pub connections: usize,
+    /// Claims of one coupon.
+    pub claims_per_second: Series,
+    /// Two-product orders.
+    pub orders_per_second: Series,
+    /// Two-product orders that all have one product in common.
+    pub hot_orders_per_second: Series,
+    /// What one commit takes.
+    pub commit: Commit,
+}
+
+/// What the commit of one row takes.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Commit {
+    /// Half of all were quicker.
+    pub p50_ms: f64,
+    /// One in a hundred was slower.
+    pub p99_ms: f64,
+}
+
+impl Results {
+    /// Nothing yet.
+    pub fn new(machine: Machine, connections: usize) -> Results {
+        Results {
+            machine,
+            connections,
+            rates: Vec::new(),
+            latencies: Vec::new(),
+            second_workers: Vec::new(),
+            usual_way: None,
+            audit: Audited::Not,
+        }
+    }
+
+    /// The committed rate of a workload; 0 if it was not measured.
+    pub fn rate_of(&self, name: &str) -> f64 {
+        let found = self.rates.iter().find(|rate| rate.name == name);
+        found.map_or(0.0, |rate| rate.committed_per_second.median)
+    }
+}

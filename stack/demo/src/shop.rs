@@ -1,0 +1,159 @@
+//! A whole shop on this machine: Postgres, Redis, the API and the workers, each a process of its own.
+
+mod run_folder;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use rand::RngExt;
+use stack::Stack;
+
+use crate::admin::Admin;
+use crate::load::Door;
+use crate::programs::{Running, SERVE_API, SERVE_WORKERS, Start};
+
+pub use run_folder::RunFolder;
+
+/// The shop's database.
+const DATABASE: &str = "shop";
+
+const TOKEN_BYTES: usize = 24;
+
+/// A shop that is open. It closes when it is dropped, in this order: the doors, the workers, the services, the folder.
+#[derive(Debug)]
+pub struct Shop {
+    api: Running,
+    workers: Vec<Running>,
+    token: String,
+    /// Postgres and Redis.
+    pub stack: Stack,
+    folder: RunFolder,
+}
+
+impl Shop {
+    /// Opens a shop, with its data below `data` if they shall be kept. `telling` hears what is being done.
+    ///
+    /// # Errors
+    /// When something cannot be started; it says what, and what its log says.
+    pub fn open(data: Option<PathBuf>, mut telling: impl FnMut(&str)) -> Result<Shop> {
+        let folder = RunFolder::open(data)?;
+        telling("starting Postgres and Redis");
+        let stack = Stack::start(Some(folder.path().to_owned()))?;
+        if !has_database(&stack)? {
+            stack.postgres.create_database(DATABASE)?;
+        }
+        let token = random_token();
+        telling("starting the API");
+        let api = start_api(&stack, &token, folder.path())?;
+        telling("starting the workers");
+        let workers = vec![start_workers(&stack, folder.path(), 1)?];
+        Ok(Shop { api, workers, token, stack, folder })
+    }
+
+    /// Where the API listens.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.api.port))
+    }
+
+    /// The API as clients reach it.
+    pub fn door(&self) -> Door {
+        Door::new(self.address())
+    }
+
+    /// The operator.
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.door(), &self.token)
+    }
+
+    /// The operator's token.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Where the metrics of the API and of each workers process are.
+    pub fn metrics_addresses(&self) -> Vec<SocketAddr> {
+        let running = std::iter::once(&self.api).chain(&self.workers);
+        running.map(|running| SocketAddr::from((Ipv4Addr::LOCALHOST, running.metrics_port))).collect()
+    }
+
+    /// The address of the shop's database.
+    pub fn database_url(&self) -> String {
+        self.stack.postgres.url(DATABASE)
+    }
+
+    /// Where data and logs are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Makes it so many workers processes; those that are too many finish what they have in hand.
+    ///
+    /// # Errors
+    /// When one cannot be started.
+    pub fn set_workers(&mut self, count: usize) -> Result<()> {
+        self.workers.truncate(count);
+        while self.workers.len() < count {
+            self.workers.push(start_workers(&self.stack, self.folder.path(), self.workers.len() + 1)?);
+        }
+        Ok(())
+    }
+
+    /// What the API and the workers have logged so far, by name.
+    pub fn logs(&self) -> Vec<(&'static str, String)> {
+        let mut all = vec![("api", self.api.process.log())];
+        all.extend(self.workers.iter().map(|workers| ("workers", workers.process.log())));
+        all
+    }
+
+    /// The processes of the shop by name, for those who measure what each one costs.
+    pub fn processes(&self) -> Vec<(&'static str, u32)> {
+        let mut all = vec![
+            ("postgres", self.stack.postgres.pid()),
+            ("redis", self.stack.redis.pid()),
+            ("api", self.api.process.pid()),
+        ];
+        all.extend(self.workers.iter().map(|workers| ("workers", workers.process.pid())));
+        all
+    }
+}
+
+fn has_database(stack: &Stack) -> Result<bool> {
+    let sql = format!("select 1 from pg_database where datname = '{DATABASE}'");
+    Ok(!stack.postgres.query("postgres", &sql).context("looking for the shop's database")?.is_empty())
+}
+
+fn random_token() -> String {
+    let bytes: [u8; TOKEN_BYTES] = rand::rng().random();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn services(stack: &Stack) -> [(&'static str, String); 2] {
+    [("DATABASE_URL", stack.postgres.url(DATABASE)), ("REDIS_URL", stack.redis.url())]
+}
+
+fn start_api(stack: &Stack, token: &str, folder: &Path) -> Result<Running> {
+    let variables = |port: u16, metrics_port: u16| {
+        let mut all = vec![
+            ("API_ADDR", format!("127.0.0.1:{port}")),
+            ("METRICS_ADDR", format!("127.0.0.1:{metrics_port}")),
+            ("AUTH_MODE", "off".to_owned()),
+            ("ADMIN_TOKEN", token.to_owned()),
+            // All shoppers come from one machine, and a replayed wholesaler orders many times in a second.
+            ("RATE_LIMIT_PER_USER", "off".to_owned()),
+        ];
+        all.extend(services(stack));
+        all
+    };
+    Start { program: SERVE_API, log: &folder.join("api.log"), variables: &variables }.run()
+}
+
+fn start_workers(stack: &Stack, folder: &Path, number: usize) -> Result<Running> {
+    let variables = |_: u16, metrics_port: u16| {
+        let mut all = vec![("METRICS_ADDR", format!("127.0.0.1:{metrics_port}"))];
+        all.extend(services(stack));
+        all
+    };
+    let log = folder.join(format!("workers-{number}.log"));
+    Start { program: SERVE_WORKERS, log: &log, variables: &variables }.run()
+}
