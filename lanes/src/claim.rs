@@ -46,6 +46,9 @@ pub struct Batch {
     pub token: Uuid,
     /// The commands, never none.
     pub entries: Vec<Entry>,
+    /// Whether a batch with these commands failed before. Such batches fly one at a time, so that a failure is blamed on
+    /// the right one; a worker that may take its other work with it should have none in hand beside it.
+    pub suspect: bool,
     /// How often the command failed while it was alone in a batch; 0 when this batch has several.
     pub failures_alone: u32,
     /// When it was claimed, by Redis' clock, in microseconds since 1970.
@@ -82,8 +85,9 @@ impl Lanes {
         let next_deadline = u64::try_from(reply.at(1)?.integer()?).ok().map(Duration::from_millis);
         let failures_alone = u32::try_from(reply.at(2)?.count()?).unwrap_or(u32::MAX);
         let claimed_at_us = reply.at(3)?.parsed()?;
+        let suspect = reply.at(4)?.integer()? == 1;
 
-        const FIRST_ENTRY: usize = 4;
+        const FIRST_ENTRY: usize = 5;
         let count = reply.items()?.len();
         let mut entries = Vec::with_capacity((count - FIRST_ENTRY) / 2);
         for at in (FIRST_ENTRY..count).step_by(2) {
@@ -94,6 +98,7 @@ impl Lanes {
             group: self.group.clone(),
             token,
             entries,
+            suspect,
             failures_alone,
             claimed_at_us,
         });

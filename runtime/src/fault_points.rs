@@ -40,8 +40,10 @@ pub const FOLDER_VARIABLE: &str = "DROPLANE_FAULT_POINTS";
 #[cfg(not(feature = "fault-points"))]
 pub fn reached(_: Point) {}
 
-/// Somebody is here. The file `<folder>/<point>` holds `KILL` or `STOP`, which the process sends
-/// itself, or `panic`.
+/// Somebody is here. The file `<folder>/<point>` holds `KILL` or `STOP`, which the process sends itself, or `panic`.
+///
+/// The signal is raised on the very thread that is here, so that it takes not one step further: sent to the process, it
+/// may reach another thread first while this one goes on for a moment, long enough to commit.
 ///
 /// # Panics
 /// When the file says so.
@@ -50,7 +52,10 @@ pub fn reached(_: Point) {}
 pub fn reached(point: Point) {
     use std::sync::LazyLock;
 
-    use rustix::process::{Signal, getpid, kill_process};
+    use signal_hook::{
+        consts::{SIGKILL, SIGSTOP},
+        low_level::raise,
+    };
     static FOLDER: LazyLock<Option<std::path::PathBuf>> =
         LazyLock::new(|| std::env::var_os(FOLDER_VARIABLE).map(Into::into));
     let Some(folder) = &*FOLDER else { return };
@@ -62,10 +67,10 @@ pub fn reached(point: Point) {
     let what = std::fs::read_to_string(&taken).unwrap_or_default();
     assert!(what.trim() != "panic", "the fault point {} panics", point.as_str());
     let signal = match what.trim() {
-        "KILL" => Signal::KILL,
-        "STOP" => Signal::STOP,
+        "KILL" => SIGKILL,
+        "STOP" => SIGSTOP,
         other => panic!("a fault point knows no `{other}`"),
     };
-    let sent = kill_process(getpid(), signal);
-    assert!(sent.is_ok(), "sending {what} to ourselves: {sent:?}");
+    let raised = raise(signal);
+    assert!(raised.is_ok(), "raising {what}: {raised:?}");
 }

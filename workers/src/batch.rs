@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use apalis_core::{error::BoxDynError, task::data::Data};
@@ -16,7 +17,7 @@ use common::{
 use lanes::{Batch, BatchEnd, Decided, Entry, Gate, Lane};
 use runtime::fault_points::{Point, reached};
 use sqlx::PgConnection;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::{
     Shop,
@@ -30,6 +31,7 @@ use crate::{
 /// again is parked.
 pub async fn handle(batch: Arc<Batch>, shop: Data<Shop>) -> Result<BatchEnd, BoxDynError> {
     record_batch(&batch);
+    let _in_hand = shop.take_in_hand(&batch).await;
     let started = Instant::now();
     match shop.decide_batch(&batch).await {
         Ok(decided) => {
@@ -70,8 +72,11 @@ impl Shop {
     /// As [`Shop::decide_unbounded`], given up after a lease. Postgres ends a transaction that stands still much earlier;
     /// this is for a Postgres that has gone without a word, which would hold the lanes for as long as we renew.
     async fn decide_once(&self, batch: &Batch, lease_is_ours: bool) -> Result<Decided, BatchFault> {
-        let deciding = self.decide_unbounded(batch, lease_is_ours);
-        tokio::time::timeout(self.lease, deciding).await.unwrap_or(Err(BatchFault::NoAnswer))
+        tokio::select! {
+            biased;
+            ended = self.decide_unbounded(batch, lease_is_ours) => ended,
+            () = patience(self.lease) => Err(BatchFault::NoAnswer),
+        }
     }
 
     /// One transaction: lock, look for earlier outcomes, load, decide, write, commit.
@@ -180,6 +185,18 @@ impl Shop {
 
 /// How often a batch is decided anew because somebody else decided part of it meanwhile.
 const DECIDE_TRIES_MAX: usize = 3;
+
+/// Ends after so long of this process' own time. While the process is stopped one step passes at most, so that whoever
+/// wakes from it hears what Postgres has to say before giving up on it.
+async fn patience(longest: Duration) {
+    const STEPS: u32 = 8;
+    let step = longest / STEPS;
+    let mut steps = tokio::time::interval_at(Instant::now() + step, step);
+    steps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for _ in 0..STEPS {
+        steps.tick().await;
+    }
+}
 
 /// The commands of a batch, read.
 struct Commands {

@@ -2,9 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use lanes::{Group, Lanes};
+use lanes::{Batch, Group, Lanes};
 use runtime::postgres::Timeouts;
 use sqlx::PgPool;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::faults::FaultsInARow;
 
@@ -21,8 +22,13 @@ pub struct Shop {
     pub(crate) name: Arc<str>,
     /// Faults in a row.
     pub(crate) faults: Arc<FaultsInARow>,
+    /// One is held by every batch in hand, and all by one that may take the process with it.
+    hands: Arc<Semaphore>,
     lanes: Arc<HashMap<Group, Lanes>>,
 }
+
+/// Batches that a process may have in hand at once; more than it is configured for.
+const HANDS: u32 = 65_536;
 
 impl Shop {
     /// A shop whose batches come from these lanes.
@@ -33,8 +39,18 @@ impl Shop {
             lease,
             name: name.into(),
             faults: Arc::default(),
+            hands: Arc::new(Semaphore::new(HANDS as usize)),
             lanes: Arc::new(lanes.into_iter().map(|lanes| (lanes.group().clone(), lanes)).collect()),
         }
+    }
+
+    /// Takes a batch in hand until the permit is dropped. A lone suspect waits for all others and keeps new ones off, so
+    /// that a process that dies with it has died of it: three deaths set a command aside, and a bystander must not be
+    /// among the dead.
+    pub(crate) async fn take_in_hand(&self, batch: &Batch) -> SemaphorePermit<'_> {
+        let is_lone_suspect = batch.suspect && batch.entries.len() == 1;
+        let hands = if is_lone_suspect { HANDS } else { 1 };
+        self.hands.acquire_many(hands).await.expect("the semaphore is never closed")
     }
 
     /// The lanes of a group that batches come from.

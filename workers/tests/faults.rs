@@ -3,8 +3,9 @@
 
 mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
+use common::Command;
 use runtime::fault_points::Point;
 use stack::{Process, wait_for};
 use support::{DEADLINE, World, model, rush};
@@ -25,7 +26,7 @@ async fn more_accepted(rush: &rush::Rush, more: usize) {
 }
 
 /// Lets the load end, waits for the last outcome, and compares everything with the model.
-async fn finish(world: Arc<World>, rush: rush::Rush) {
+async fn finish(world: World, rush: rush::Rush) {
     let accepted = rush.stop().await;
     world.drained().await;
     model::check(&world, &rush::rows(), &accepted).await;
@@ -33,7 +34,7 @@ async fn finish(world: Arc<World>, rush: rush::Rush) {
 }
 
 async fn killed_at(point: Point) {
-    let world = Arc::new(World::new().await);
+    let world = World::new().await;
     rush::rows().store(&world).await;
     let _steady = world.start_worker();
     let load = rush::Rush::start(&world);
@@ -73,7 +74,7 @@ async fn workers_killed_between_commit_and_ack() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_panics_keeps_its_lines_moving() {
-    let world = Arc::new(World::new().await);
+    let world = World::new().await;
     rush::rows().store(&world).await;
     let worker = world.start_worker();
     let load = rush::Rush::start(&world);
@@ -88,7 +89,7 @@ async fn a_worker_that_panics_keeps_its_lines_moving() {
 
 /// A worker that was stopped past its lease wakes up and finds that somebody else has decided.
 async fn zombie_at(point: Point, seen_by: &str) {
-    let world = Arc::new(World::new().await);
+    let world = World::new().await;
     rush::rows().store(&world).await;
     let load = rush::Rush::start(&world);
     world.arm(point, "STOP");
@@ -96,7 +97,8 @@ async fn zombie_at(point: Point, seen_by: &str) {
     world.wait_taken(point);
     wait_for("the worker to stand still", DEADLINE, || is_stopped(zombie.pid()).then_some(()));
 
-    let _other = world.start_worker();
+    let other = world.start_worker();
+    wait_for("its lease to end", DEADLINE, || (said(&other, "leases expired") > 0).then_some(()));
     more_accepted(&load, 1_000).await;
     zombie.sigcont();
     wait_for("the fence or the time-out to be seen", DEADLINE, || zombie.log().contains(seen_by).then_some(()));
@@ -127,7 +129,7 @@ fn is_stopped(pid: u32) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_killed_and_restarted() {
-    let world = Arc::new(World::new().await);
+    let world = World::new().await;
     rush::rows().store(&world).await;
     let worker = world.start_worker();
     let load = rush::Rush::start(&world);
@@ -144,7 +146,7 @@ async fn redis_killed_and_restarted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_stopped_hard_and_restarted() {
-    let world = Arc::new(World::with_own_postgres().await);
+    let world = World::with_own_postgres().await;
     rush::rows().store(&world).await;
     let worker = world.start_worker();
     let load = rush::Rush::start(&world);
@@ -168,7 +170,7 @@ fn said(process: &Process, what: &str) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tickets_that_went_back_are_given_anew() {
-    let world = Arc::new(World::new().await);
+    let world = World::new().await;
     rush::rows().store(&world).await;
     let worker = world.start_worker();
     let load = rush::Rush::start(&world);
@@ -191,7 +193,7 @@ async fn tickets_that_went_back_are_given_anew() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_moves_again_soon_after_its_worker_died() {
-    let world = Arc::new(World::new().await);
+    let world = World::new().await;
     world.coupon("C1", 10).await;
     let workers = [world.start_worker(), world.start_worker()];
     for worker in &workers {
@@ -211,7 +213,7 @@ async fn a_line_moves_again_soon_after_its_worker_died() {
 /// table was restored. The line finds its way above it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lane_ahead_of_its_group_gets_tickets_above_it() {
-    let world = Arc::new(World::new().await);
+    let world = World::new().await;
     world.coupon("C1", 10).await;
     sqlx::query("update coupons set last_ticket = 50000000").execute(&world.pool).await.expect("the row is there");
     let worker = world.start_worker();
@@ -222,11 +224,44 @@ async fn a_lane_ahead_of_its_group_gets_tickets_above_it() {
     assert_eq!(said(&worker, "went back"), 1, "one re-ticketing is enough");
 }
 
+/// A worker was stopped with eight claims in hand, and the one after it with the first of them decided. Who wakes first
+/// finds part of its batch decided and the lease gone: the rest is not its to decide, whatever the tickets say.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zombie_whose_batch_was_decided_in_part_is_fenced() {
+    let world = World::new().await;
+    world.coupon("C1", 10).await;
+    let commands: Vec<Command> = (0..8).map(|number| support::claim(&format!("u{number}"), "C1")).collect();
+    let (ids, appends): (Vec<_>, Vec<_>) = commands.iter().map(|command| support::to_append(command, None)).unzip();
+    world.lanes(support::COUPONS).append(&appends).await.expect("the line is there");
+    world.arm(Point::BeforeTransaction, "STOP");
+    let mut zombie = world.start_worker();
+    world.wait_taken(Point::BeforeTransaction);
+    wait_for("the worker to stand still", DEADLINE, || is_stopped(zombie.pid()).then_some(()));
+
+    world.arm(Point::AfterCommit, "STOP");
+    let mut second = world.start_worker();
+    world.wait_taken(Point::AfterCommit);
+    wait_for("the second to stand still", DEADLINE, || is_stopped(second.pid()).then_some(()));
+    let decided: i64 =
+        sqlx::query_scalar("select count(*) from requests").fetch_one(&world.pool).await.expect("the record");
+    assert!((1..8).contains(&decided), "{decided} of 8 are decided");
+
+    zombie.sigcont();
+    wait_for("the fence to refuse", DEADLINE, || (said(&zombie, "the lease went to another worker") > 0).then_some(()));
+    assert!(zombie.log().contains("was dropped, because another worker has it"), "the batch was dropped");
+    second.sigcont();
+    world.drained().await;
+    let accepted = ids.into_iter().zip(commands).collect();
+    let before = model::Before { coupons: [("C1".to_owned(), 10)].into(), ..model::Before::default() };
+    model::check(&world, &before, &accepted).await;
+    world.check_promises().await;
+}
+
 /// Redis lost the line while a worker stood still, and newcomers were decided on its lane. Nobody knows the zombie's
 /// command any more, so only the fence can tell it that it is late.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_zombie_whose_command_was_lost_is_fenced() {
-    let world = Arc::new(World::new().await);
+    let world = World::new().await;
     world.coupon("C1", 10).await;
     world.arm(Point::BeforeTransaction, "STOP");
     let mut zombie = world.start_worker();

@@ -2,8 +2,6 @@
 
 mod support;
 
-use std::sync::Arc;
-
 use common::{Group, Outcome, Refusal, RequestId};
 use lanes::{Append, Lane};
 use runtime::fault_points::Point;
@@ -91,7 +89,7 @@ async fn too_many_parked_hold_the_group_and_alert() {
 /// A worker that dies with every batch that holds the culprit: here every batch, until the fault is taken away.
 #[tokio::test(flavor = "multi_thread")]
 async fn crashes_make_batches_smaller_and_cost_nobody_the_place() {
-    let world = Arc::new(World::new().await);
+    let world = World::new().await;
     rush::rows().store(&world).await;
     let load = rush::Rush::start(&world);
     for _ in 0..3 {

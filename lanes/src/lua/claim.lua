@@ -2,7 +2,7 @@
 --
 -- ARGV: token, lease in ms, most commands, most lane entries
 -- Reply: {expired leases given back, ms until the next lease ends or -1, failures of a lone command, now in µs,
---         id, record, id, record, …}
+--         1 if the batch is one of suspects, id, record, id, record, …}
 local token, lease_ms = ARGV[1], tonumber(ARGV[2])
 local room, entry_room = tonumber(ARGV[3]), tonumber(ARGV[4])
 local now = now_us()
@@ -21,7 +21,7 @@ end
 
 local function nothing()
   call('SET', IDLE, '1')
-  return {#expired, next_deadline(), 0, string.format('%.0f', now)}
+  return {#expired, next_deadline(), 0, string.format('%.0f', now), 0}
 end
 
 if call('SISMEMBER', PAUSED, '*') == 1 then return nothing() end
@@ -150,7 +150,7 @@ wake()
 
 local alone = 0
 if #members == 1 and any_failures then alone = tonumber(call('HGET', ALONE, members[1]) or 0) end
-local reply = {#expired, next_deadline(), alone, string.format('%.0f', now)}
+local reply = {#expired, next_deadline(), alone, string.format('%.0f', now), suspects and 1 or 0}
 for i, id in ipairs(members) do
   reply[#reply + 1] = id
   reply[#reply + 1] = records[i]

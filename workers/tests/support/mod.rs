@@ -132,7 +132,7 @@ impl World {
     }
 
     pub fn lanes(&self, group: Group) -> Lanes {
-        Lanes::new(self.link.clone(), lane_group(group), limits())
+        lanes_of(&self.link, group)
     }
 
     /// Sends a command to the line as the API does.
@@ -256,7 +256,8 @@ impl Drop for World {
         for number in 0..self.workers_started.load(Ordering::Relaxed) {
             let log =
                 std::fs::read_to_string(self.folder.path().join(format!("worker-{number}.log"))).unwrap_or_default();
-            let lines: Vec<_> = log.lines().collect();
+            // Batches that went well are many and say little.
+            let lines: Vec<_> = log.lines().filter(|line| !line.contains(" DEBUG ")).collect();
             eprintln!("--- worker {number}\n{}", lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n"));
         }
     }
@@ -273,6 +274,11 @@ pub const COUPONS: Group = Group { kind: common::Kind::CouponIssue, spread: 0 };
 
 fn limits() -> LineLimits {
     LineLimits::new(1_000_000)
+}
+
+/// The lanes of a group, as the API uses them.
+pub fn lanes_of(link: &Link, group: Group) -> Lanes {
+    Lanes::new(link.clone(), lane_group(group), limits())
 }
 
 fn lane_group(group: Group) -> lanes::Group {

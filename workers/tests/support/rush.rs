@@ -11,10 +11,10 @@ use std::{
 };
 
 use common::{Command, Group, RequestId};
-use lanes::Appended;
+use lanes::{Appended, Link};
 use tokio::task::JoinHandle;
 
-use super::{COUPONS, World, claim, model::Before, order, to_append};
+use super::{COUPONS, World, claim, lanes_of, model::Before, order, to_append};
 
 /// How many commands may wait before the rush takes a breath: enough to have full batches, few enough to end soon.
 const WAITING_MAX: u64 = 400;
@@ -59,14 +59,14 @@ fn command(number: usize) -> Command {
 
 impl Rush {
     /// Begins.
-    pub fn start(world: &Arc<World>) -> Self {
+    pub fn start(world: &World) -> Self {
         Self::start_at(world, 0)
     }
 
     /// Begins with this number, so that two rushes have different shoppers.
-    pub fn start_at(world: &Arc<World>, first: usize) -> Self {
+    pub fn start_at(world: &World, first: usize) -> Self {
         let (stop, accepted) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::default()));
-        let task = tokio::spawn(run(Arc::clone(world), first, Arc::clone(&stop), Arc::clone(&accepted)));
+        let task = tokio::spawn(run(world.link.clone(), first, Arc::clone(&stop), Arc::clone(&accepted)));
         Self { stop, accepted, task }
     }
 
@@ -83,12 +83,7 @@ impl Rush {
     }
 }
 
-async fn run(
-    world: Arc<World>,
-    first: usize,
-    stop: Arc<AtomicBool>,
-    accepted: Arc<Mutex<BTreeMap<RequestId, Command>>>,
-) {
+async fn run(link: Link, first: usize, stop: Arc<AtomicBool>, accepted: Arc<Mutex<BTreeMap<RequestId, Command>>>) {
     let mut number = first;
     while !stop.load(Ordering::Relaxed) {
         for group in [COUPONS, Group::ORDER] {
@@ -97,17 +92,17 @@ async fn run(
                 .filter(|command| command.group(1) == group)
                 .take(TOGETHER)
                 .collect();
-            append(&world, group, commands, &accepted).await;
+            append(&link, group, commands, &accepted).await;
         }
         number += TOGETHER * 3;
-        breathe(&world, &stop).await;
+        breathe(&link, &stop).await;
     }
 }
 
 /// The same append is repeated until the line answers, as a patient client would: the ids make it safe.
-async fn append(world: &World, group: Group, commands: Vec<Command>, accepted: &Mutex<BTreeMap<RequestId, Command>>) {
+async fn append(link: &Link, group: Group, commands: Vec<Command>, accepted: &Mutex<BTreeMap<RequestId, Command>>) {
     let (ids, appends): (Vec<_>, Vec<_>) = commands.iter().map(|command| to_append(command, None)).unzip();
-    let lanes = world.lanes(group);
+    let lanes = lanes_of(link, group);
     let replies =
         stack::wait_for_async("the line to answer", super::DEADLINE, || async { lanes.append(&appends).await.ok() });
     for ((id, command), reply) in ids.into_iter().zip(commands).zip(replies.await) {
@@ -117,11 +112,11 @@ async fn append(world: &World, group: Group, commands: Vec<Command>, accepted: &
     }
 }
 
-async fn breathe(world: &World, stop: &AtomicBool) {
+async fn breathe(link: &Link, stop: &AtomicBool) {
     stack::wait_for_async("the line to get shorter", Duration::from_secs(120), || async {
         let mut waiting = 0;
         for group in [COUPONS, Group::ORDER] {
-            waiting += world.lanes(group).depth(1).await.map_or(u64::MAX / 4, |depth| depth.waiting);
+            waiting += lanes_of(link, group).depth(1).await.map_or(u64::MAX / 4, |depth| depth.waiting);
         }
         (waiting < WAITING_MAX || stop.load(Ordering::Relaxed)).then_some(())
     })

@@ -33,7 +33,7 @@ pub fn check(model: &mut Model, batch: Option<&Batch>, limits: ClaimLimits) {
     check_bounds(model, &members, passed, limits, suspects_first);
 
     let alone = if members.len() == 1 { model.line[members[0]].failures_alone } else { 0 };
-    assert_eq!(batch.failures_alone, alone, "failures alone of {members:?}");
+    assert_eq!((batch.suspect, batch.failures_alone), (suspects_first, alone), "blame of {members:?}");
     if suspects_first {
         model.turn = Some(model.line[members[0]].ticket);
     }
