@@ -47,7 +47,7 @@ impl Lanes {
             .run(&ACK, |call| {
                 call.arg(batch.token.to_string());
                 call.arg(milliseconds(OUTCOME_TTL)).arg(milliseconds(KEY_TTL));
-                call.arg(lanes.len());
+                call.arg(message_head(batch, decided)).arg(lanes.len());
                 for (lane, count) in &lanes {
                     call.arg(*lane).arg(*count);
                 }
@@ -55,13 +55,27 @@ impl Lanes {
                 for gate in &decided.gates {
                     call.arg(gate.lane.as_str()).arg(gate.used).arg(gate.limit);
                 }
+                let keys = || batch.entries.iter().filter_map(|entry| entry.key.as_ref());
+                call.arg(keys().count());
+                for key in keys() {
+                    call.arg(key.digest.as_str());
+                }
                 for (entry, outcome) in batch.entries.iter().zip(&decided.outcomes) {
-                    call.arg(id_text(entry.id, &mut uuid::Uuid::encode_buffer()));
-                    call.arg(entry.key.as_ref().map_or("-", |key| key.digest.as_str()));
-                    call.arg(outcome.as_slice());
+                    call.arg(id_text(entry.id, &mut uuid::Uuid::encode_buffer())).arg(outcome.as_slice());
                 }
             })
             .await?;
         Ok(if Reader::new(&ACK, &value).integer()? == 1 { Acked::Done } else { Acked::Stale })
     }
+}
+
+/// What stands before the outcomes in the message that tells them: `<id> <length>\n` for each, and a line feed.
+fn message_head(batch: &Batch, decided: &Decided) -> String {
+    use std::fmt::Write as _;
+    let mut head = String::new();
+    for (entry, outcome) in batch.entries.iter().zip(&decided.outcomes) {
+        writeln!(head, "{} {}", entry.id, outcome.len()).expect("writing to a text does not fail");
+    }
+    head.push('\n');
+    head
 }

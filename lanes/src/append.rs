@@ -88,17 +88,19 @@ impl Lanes {
     async fn append_once(&self, commands: &[Append]) -> Result<Value, Error> {
         self.run(&APPEND, |call| {
             call.arg(self.limits.depth_max).arg(self.limits.lane_depth_max);
+            let with_key =
+                || (1usize..).zip(commands).filter_map(|(number, command)| Some((number, command.key.as_ref()?)));
+            call.arg(with_key().count());
+            for (number, key) in with_key() {
+                call.arg(number).arg(key.digest.as_str()).arg(key.body.as_str());
+            }
             for command in commands {
-                let (digest, body) = match &command.key {
-                    Some(key) => (key.digest.as_str(), key.body.as_str()),
-                    None => ("-", "-"),
-                };
-                call.arg(id_text(command.id, &mut Uuid::encode_buffer())).arg(digest).arg(body);
+                call.arg(id_text(command.id, &mut Uuid::encode_buffer()));
                 call.arg(command.gate.as_ref().map_or("-", Lane::as_str)).arg(command.lanes.len());
                 for lane in &command.lanes {
                     call.arg(lane.as_str());
                 }
-                call.arg(command.envelope.as_slice());
+                call.arg(record(command));
             }
         })
         .await
@@ -107,9 +109,9 @@ impl Lanes {
     fn read_reply(&self, reply: Reader<'_>) -> Result<Appended, Error> {
         Ok(match reply.at(0)?.text()? {
             "accepted" => {
-                let ticket = reply.at(2)?.parsed()?;
+                let ticket = reply.at(1)?.parsed()?;
                 self.link.saw_ticket(&self.group, ticket);
-                Appended::Accepted { ticket, accepted_at_us: reply.at(3)?.parsed()?, position: reply.at(4)?.count()? }
+                Appended::Accepted { ticket, accepted_at_us: reply.at(2)?.parsed()?, position: reply.at(3)?.count()? }
             }
             "decided" => Appended::Decided,
             "repeated" => Appended::Repeated(reply.at(1)?.parsed()?),
@@ -139,6 +141,25 @@ fn is_unseeded(value: &Value) -> bool {
     let replies = Reader::new(&APPEND, value);
     replies.at(0).and_then(|first| first.at(0)).and_then(|what| what.text()).is_ok_and(|what| what == "unseeded")
 }
+
+/// What follows ticket and time in the record of a command: `<key or -> <body or -> <lane> …\n<envelope>`.
+fn record(command: &Append) -> Vec<u8> {
+    let (digest, body) = command.key.as_ref().map_or(("-", "-"), |key| (&key.digest, &key.body));
+    let mut record = Vec::with_capacity(RECORD_BYTES + command.envelope.len());
+    for word in [digest, body].into_iter().chain(command.lanes.iter().map(Lane::as_str)) {
+        record.extend_from_slice(word.as_bytes());
+        record.push(b' ');
+    }
+    // The last blank becomes the line feed before the envelope.
+    if let Some(last) = record.last_mut() {
+        *last = b'\n';
+    }
+    record.extend_from_slice(&command.envelope);
+    record
+}
+
+/// Room for the head of an ordinary record.
+const RECORD_BYTES: usize = 256;
 
 pub(crate) fn id_text(id: Uuid, buffer: &mut [u8]) -> &str {
     id.hyphenated().encode_lower(buffer)

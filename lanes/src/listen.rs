@@ -72,22 +72,28 @@ async fn subscribe(client: &Client, channels: &[String]) -> redis::RedisResult<r
         .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
 }
 
-/// A message is `<id> <length>\n<outcome>` for every command of the batch. What cannot be read is skipped: whoever
-/// waits for it looks again after a while.
-fn read_decisions(mut payload: &[u8]) -> Vec<Decision<'_>> {
+/// A message is `<id> <length>\n` for every command of the batch, a line feed, and then the outcomes one behind the
+/// other. What cannot be read is skipped: whoever waits for it looks again after a while.
+fn read_decisions(payload: &[u8]) -> Vec<Decision<'_>> {
+    let Some(end) = payload.windows(2).position(|two| two == b"\n\n") else {
+        return Vec::new();
+    };
+    let (Ok(head), mut outcomes) = (str::from_utf8(&payload[..end]), &payload[end + 2..]) else {
+        return Vec::new();
+    };
     let mut decisions = Vec::new();
-    while let Some((decision, rest)) = read_decision(payload) {
-        decisions.push(decision);
-        payload = rest;
+    for line in head.lines() {
+        let Some((id, outcome, rest)) = read_decision(line, outcomes) else { break };
+        decisions.push(Decision { id, outcome });
+        outcomes = rest;
     }
     decisions
 }
 
-fn read_decision(payload: &[u8]) -> Option<(Decision<'_>, &[u8])> {
-    let end = payload.iter().position(|&byte| byte == b'\n')?;
-    let (id, length) = std::str::from_utf8(&payload[..end]).ok()?.split_once(' ')?;
-    let (outcome, rest) = payload[end + 1..].split_at_checked(length.parse().ok()?)?;
-    Some((Decision { id: id.parse().ok()?, outcome }, rest))
+fn read_decision<'a>(line: &str, outcomes: &'a [u8]) -> Option<(Uuid, &'a [u8], &'a [u8])> {
+    let (id, length) = line.split_once(' ')?;
+    let (outcome, rest) = outcomes.split_at_checked(length.parse().ok()?)?;
+    Some((id.parse().ok()?, outcome, rest))
 }
 
 #[cfg(test)]
@@ -97,14 +103,16 @@ mod tests {
     #[test]
     fn a_message_holds_the_outcomes_of_a_batch() {
         let (a, b) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let payload = format!("{a} 5\nfirst{b} 0\n");
+        let payload = format!("{a} 5\n{b} 0\n\nfirst");
         let decisions = read_decisions(payload.as_bytes());
         assert_eq!(decisions, [Decision { id: a, outcome: b"first" }, Decision { id: b, outcome: b"" }]);
     }
 
     #[test]
     fn what_cannot_be_read_is_skipped() {
-        for payload in ["", "nonsense", "not-an-id 3\nabc", "00000000-0000-0000-0000-000000000001 9\nshort"] {
+        for payload in
+            ["", "nonsense", "not-an-id 3\n\nabc", "00000000-0000-0000-0000-000000000001 9\n\nshort", "a 1\nb"]
+        {
             assert!(read_decisions(payload.as_bytes()).is_empty(), "{payload:?}");
         }
     }

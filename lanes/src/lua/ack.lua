@@ -1,10 +1,11 @@
 -- Ends a batch: removes its commands from the line, keeps their outcomes for a while, frees the lanes.
 -- Deletes first, so that a full Redis gets room before anything is written.
 --
--- ARGV: token, outcome time-to-live in ms, key time-to-live in ms,
+-- ARGV: token, outcome time-to-live in ms, key time-to-live in ms, head of the message;
 --       number of lanes, then per lane: lane, how many of the batch stand in it;
 --       number of gates, then per gate: lane, used, limit;
---       then per command: id, key digest or '-', outcome
+--       number of idempotency keys, then their digests;
+--       then per command: id, outcome
 -- Reply: 1, or 0 when the lease is not ours any more.
 local token = ARGV[1]
 if not call('ZSCORE', LEASES, token) then return 0 end
@@ -12,62 +13,91 @@ if not call('ZSCORE', LEASES, token) then return 0 end
 if call('GET', SUSPECT) == token then call('DEL', TURN) end
 end_lease(token)
 
-local lanes_from = 5
-local gates_from = lanes_from + 2 * tonumber(ARGV[4]) + 1
-local commands_from = gates_from + 3 * tonumber(ARGV[gates_from - 1])
+local lanes_from = 6
+local gates_from = lanes_from + 2 * tonumber(ARGV[5]) + 1
+local keys_from = gates_from + 3 * tonumber(ARGV[gates_from - 1]) + 1
+local commands_from = keys_from + tonumber(ARGV[keys_from - 1])
 
 local ids = {}
-for at = commands_from, #ARGV, 3 do ids[#ids + 1] = ARGV[at] end
+for at = commands_from, #ARGV, 2 do ids[#ids + 1] = ARGV[at] end
 in_chunks('ZREM', LINE, ids)
 in_chunks('HDEL', RECORDS, ids)
 if call('EXISTS', SHRUNK) == 1 then
   in_chunks('HDEL', SHRUNK, ids)
   in_chunks('HDEL', ALONE, ids)
 end
+local any_waiting = call('EXISTS', WAITING) == 1
 -- Whoever left together with those before never became first, so still counts the lanes to wait for.
-if call('EXISTS', WAITING) == 1 then in_chunks('HDEL', WAITING, ids) end
+if any_waiting then in_chunks('HDEL', WAITING, ids) end
 
--- Whoever is first in a lane now was not first before: one lane less to wait for.
-local function advance(id, ticket)
-  local waiting = call('HGET', WAITING, id)
-  if waiting and tonumber(waiting) > 1 then
-    call('HINCRBY', WAITING, id, -1)
-    return
-  end
-  if waiting then call('HDEL', WAITING, id) end
-  offer(id, ticket)
-end
-
+local lanes, counts = {}, {}
 for at = lanes_from, gates_from - 2, 2 do
-  local lane, count = ARGV[at], tonumber(ARGV[at + 1])
-  local key = lane_key(lane)
-  call('ZREMRANGEBYRANK', key, 0, count - 1)
-  if tonumber(call('ZINCRBY', LENGTHS, -count, lane)) <= 0 then
-    call('ZREM', LENGTHS, lane)
-  else
-    local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')
-    advance(first[1], first[2])
-  end
+  lanes[#lanes + 1], counts[#counts + 1] = ARGV[at], tonumber(ARGV[at + 1])
 end
 
-for at = gates_from, commands_from - 3, 3 do
+-- Takes the batch out of its lanes. Whoever is first in one now was not first before: one lane less to wait for.
+local firsts, tickets = {}, {}
+local advanced = {}                                    -- command -> in how many lanes it became first
+local shorter, empty = {}, {}
+local lengths = read_in_chunks('ZMSCORE', LENGTHS, lanes)
+for i, lane in ipairs(lanes) do
+  local key = lane_key(lane)
+  local length = tonumber(lengths[i] or 0) - counts[i]
+  call('ZREMRANGEBYRANK', key, 0, counts[i] - 1)
+  if length > 0 then
+    push(shorter, length, lane)
+    local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    local id = first[1]
+    if not advanced[id] then
+      firsts[#firsts + 1], tickets[#tickets + 1] = id, first[2]
+    end
+    advanced[id] = (advanced[id] or 0) + 1
+  else
+    empty[#empty + 1] = lane
+  end
+end
+in_chunks('ZADD', LENGTHS, shorter)
+in_chunks('ZREM', LENGTHS, empty)
+
+local waits = any_waiting and read_in_chunks('HMGET', WAITING, firsts) or {}
+local still_waiting, waited = {}, {}
+local ready, ready_tickets = {}, {}
+for i, id in ipairs(firsts) do
+  local left = tonumber(waits[i] or 1) - advanced[id]
+  if left > 0 then
+    push(still_waiting, id, left)
+  else
+    if waits[i] then waited[#waited + 1] = id end
+    ready[#ready + 1], ready_tickets[#ready_tickets + 1] = id, tickets[i]
+  end
+end
+in_chunks('HSET', WAITING, still_waiting)
+in_chunks('HDEL', WAITING, waited)
+offer(ready, ready_tickets)
+
+for at = gates_from, keys_from - 2, 3 do
   raise_gate(ARGV[at], ARGV[at + 1], ARGV[at + 2])
 end
 
-local message, outcomes = {}, {}
-for at = commands_from, #ARGV, 3 do
-  local id, digest, outcome = ARGV[at], ARGV[at + 1], ARGV[at + 2]
-  local key = outcomes_key(id)
-  local kept = outcomes[key] or {}
-  kept[#kept + 1], kept[#kept + 2] = id, outcome
-  outcomes[key] = kept
-  if digest ~= '-' then call('PEXPIRE', key_key(digest), ARGV[3]) end
-  message[#message + 1] = id .. ' ' .. #outcome .. '\n' .. outcome
+for at = keys_from, commands_from - 1 do call('PEXPIRE', key_key(ARGV[at]), ARGV[3]) end
+
+local outcomes, times = {}, {}
+for at = commands_from, #ARGV, 2 do
+  local id, outcome = ARGV[at], ARGV[at + 1]
+  local time = time_of(id)
+  local kept = times[time]
+  if not kept then
+    kept = {}
+    times[time] = kept
+  end
+  push(kept, id, outcome)
+  outcomes[#outcomes + 1] = outcome
 end
-for key, kept in pairs(outcomes) do
+for time, kept in pairs(times) do
+  local key = outcomes_key(time)
   in_chunks('HSET', key, kept)
   call('PEXPIRE', key, ARGV[2])
 end
-call('PUBLISH', prefix .. 'decided', table.concat(message))
+call('PUBLISH', prefix .. 'decided', ARGV[4] .. table.concat(outcomes))
 wake()
 return 1

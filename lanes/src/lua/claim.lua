@@ -21,7 +21,7 @@ end
 
 local function nothing()
   call('SET', IDLE, '1')
-  return {#expired, next_deadline(), 0, string.format('%.0f', now), 0}
+  return {#expired, next_deadline(), 0, whole(now), 0}
 end
 
 if call('SISMEMBER', PAUSED, '*') == 1 then return nothing() end
@@ -76,10 +76,26 @@ local function take_ready()
   end
 end
 
--- Reads a lane in growing pieces, so that a hot lane costs few calls and a cold one little.
+-- How many stand in each lane, asked once for all that were advanced.
+local length = {}
+local function learn_lengths(lanes)
+  local unknown = {}
+  for _, lane in ipairs(lanes) do
+    if not length[lane] then
+      length[lane] = 0
+      unknown[#unknown + 1] = lane
+    end
+  end
+  for i, found in ipairs(read_in_chunks('ZMSCORE', LENGTHS, unknown)) do length[unknown[i]] = tonumber(found or 0) end
+end
+
+-- Who is first in a lane once the batch is gone, if anybody. Lanes are read in growing pieces, so that a hot one costs
+-- few calls and a cold one little.
 local FIRST_PIECE, LARGEST_PIECE = 4, 512
 local pieces = {}
-local function at_rank(lane, rank)
+local function next_in(lane)
+  local rank = at[lane]
+  if rank >= length[lane] then return nil end
   local piece = pieces[lane]
   if not piece then
     piece = {from = rank, size = FIRST_PIECE / 2, ids = {}}
@@ -88,34 +104,59 @@ local function at_rank(lane, rank)
   if rank >= piece.from + #piece.ids then
     piece.from, piece.size = rank, math.min(piece.size * 2, LARGEST_PIECE)
     piece.ids = call('ZRANGE', lane_key(lane), rank, rank + piece.size - 1)
-    piece.waiting = #piece.ids > 0 and call('HMGET', WAITING, unpack(piece.ids)) or {}
   end
-  local index = rank - piece.from + 1
-  return piece.ids[index], piece.waiting[index]
+  return piece.ids[rank - piece.from + 1]
 end
 
--- A command that waits in no other lane has only this one, where those before it are not held either; its record can be
--- read with all others at the end.
-local function take_follower(id, lane, waits)
-  if waits then
-    local record = call('HGET', RECORDS, id)
-    local lanes = lanes_in(record)
-    return is_held(id, lanes) or take(id, lanes, record)
+-- In how many lanes somebody outside the batch is still before a command; 1 for a command of one lane.
+local blocked = {}
+local function learn_blocked(ids)
+  local unknown = {}
+  for _, id in ipairs(ids) do
+    if not blocked[id] then unknown[#unknown + 1] = id end
   end
-  return take(id, {lane})
+  for i, found in ipairs(read_in_chunks('HMGET', WAITING, unknown)) do blocked[unknown[i]] = tonumber(found or 1) end
 end
 
+-- A group whose commands have one lane each: whoever stands behind a member may join, and all lanes get their turn.
+local TURN_COMMANDS = 64
+local function take_followers_of_one_lane()
+  local lanes = advanced
+  advanced = {}
+  learn_lengths(lanes)
+  while #lanes > 0 do
+    local unfinished = {}
+    for _, lane in ipairs(lanes) do
+      local last = math.min(at[lane] + TURN_COMMANDS, length[lane])
+      while at[lane] < last do
+        local id = next_in(lane)
+        if not fits_kind(id) then break end
+        if #members >= room or not take(id, {lane}) then return end
+      end
+      if at[lane] == last and last < length[lane] then unfinished[#unfinished + 1] = lane end
+    end
+    lanes = unfinished
+  end
+end
+
+-- Wave after wave: a wave is everybody who stands behind those that the one before took.
 local function take_followers()
-  local blocked = {}  -- command -> in how many lanes somebody outside the batch is still before it
-  local next_lane = 1
-  while next_lane <= #advanced and #members < room do
-    local lane = advanced[next_lane]
-    next_lane = next_lane + 1
-    local id, waits = at_rank(lane, at[lane])
-    if id then
-      local before = (blocked[id] or tonumber(waits or 1)) - 1
-      blocked[id] = before
-      if before == 0 and fits_kind(id) and #members < room and not take_follower(id, lane, waits) then return end
+  while #advanced > 0 and #members < room do
+    local lanes_of_wave = advanced
+    advanced = {}
+    learn_lengths(lanes_of_wave)
+    local ids = {}
+    for _, lane in ipairs(lanes_of_wave) do ids[#ids + 1] = next_in(lane) end
+    learn_blocked(ids)
+    local wave = {}
+    for _, id in ipairs(ids) do
+      blocked[id] = blocked[id] - 1
+      if blocked[id] == 0 and fits_kind(id) then wave[#wave + 1] = id end
+    end
+    for i, record in ipairs(read_in_chunks('HMGET', RECORDS, wave)) do
+      if #members >= room then return end
+      local lanes = lanes_in(record)
+      if not is_held(wave[i], lanes) and not take(wave[i], lanes, record) then return end
     end
   end
 end
@@ -136,7 +177,7 @@ end
 
 take_ready()
 if #members == 0 then return nothing() end
-take_followers()
+if call('EXISTS', WAITING) == 1 then take_followers() else take_followers_of_one_lane() end
 read_records()
 
 in_chunks('ZREM', source, heads)
@@ -150,7 +191,7 @@ wake()
 
 local alone = 0
 if #members == 1 and any_failures then alone = tonumber(call('HGET', ALONE, members[1]) or 0) end
-local reply = {#expired, next_deadline(), alone, string.format('%.0f', now), suspects and 1 or 0}
+local reply = {#expired, next_deadline(), alone, whole(now), suspects and 1 or 0}
 for i, id in ipairs(members) do
   reply[#reply + 1] = id
   reply[#reply + 1] = records[i]

@@ -7,7 +7,7 @@ if oldest then
   age = math.max(0, now_us() - tonumber(string.match(call('HGET', RECORDS, oldest), '^%d+ (%d+) ')))
 end
 return {
-  call('ZCARD', LINE), in_flight_count(), call('ZCARD', LEASES), string.format('%.0f', age),
+  call('ZCARD', LINE), in_flight_count(), call('ZCARD', LEASES), whole(age),
   call('ZCARD', READY) + call('ZCARD', SUSPECTS),
   call('ZREVRANGE', LENGTHS, 0, tonumber(ARGV[1]) - 1, 'WITHSCORES'), call('SMEMBERS', PAUSED),
 }

@@ -26,15 +26,53 @@ local function key_key(digest) return prefix .. 'key:' .. digest end
 
 -- Outcomes are kept in hashes of whoever came within the same quarter of a second, so that a batch writes few keys and
 -- a hash that expires is small. The first 11 characters of a UUIDv7 are its time in steps of 256 ms.
-local function outcomes_key(id) return prefix .. 'outcomes:' .. string.sub(id, 1, 11) end
+local function time_of(id) return string.sub(id, 1, 11) end
+local function outcomes_key(time) return prefix .. 'outcomes:' .. time end
 
--- `unpack` fails above 8,000 values, so long lists go to Redis in pieces.
+-- The ids of each time.
+local function by_time(ids)
+  local times = {}
+  for _, id in ipairs(ids) do
+    local time = time_of(id)
+    local of_that_time = times[time]
+    if not of_that_time then
+      of_that_time = {}
+      times[time] = of_that_time
+    end
+    of_that_time[#of_that_time + 1] = id
+  end
+  return times
+end
+
+-- `unpack` fails above 8,000 values, so long lists go to Redis in pieces. A call from Lua costs more than what most
+-- commands do, so what can be asked or said together is.
 local UNPACK_MAX = 4000
 local function in_chunks(command, key, list)
   for first = 1, #list, UNPACK_MAX do
     call(command, key, unpack(list, first, math.min(first + UNPACK_MAX - 1, #list)))
   end
 end
+
+-- The same for commands that answer with one value for each of the list; `false` stands for none.
+local function read_in_chunks(command, key, list)
+  if #list <= UNPACK_MAX then
+    return #list > 0 and call(command, key, unpack(list)) or {}
+  end
+  local found = {}
+  for first = 1, #list, UNPACK_MAX do
+    local piece = call(command, key, unpack(list, first, math.min(first + UNPACK_MAX - 1, #list)))
+    for _, value in ipairs(piece) do found[#found + 1] = value end
+  end
+  return found
+end
+
+local function push(list, a, b)
+  list[#list + 1] = a
+  list[#list + 1] = b
+end
+
+-- Whole numbers below 2^53 as text. `%d` is several times quicker than `%.0f`.
+local function whole(number) return string.format('%d', number) end
 
 local function words(text)
   local list = {}
@@ -78,14 +116,20 @@ local function is_held(id, lanes)
   return false
 end
 
--- Offers a command that is first in all its lanes to the workers, unless one of the lanes is paused.
+-- Offers commands that are first in all their lanes to the workers, except those of whom a lane is paused.
+-- `lanes` may hold the lanes of a command where they are known.
 local offered = false
-local function offer(id, ticket, lanes)
-  if is_held(id, lanes) then return end
-  local set = READY
-  if call('HEXISTS', SHRUNK, id) == 1 then set = SUSPECTS end
-  call('ZADD', set, ticket, id)
-  offered = true
+local function offer(ids, tickets, lanes)
+  local any_failures = call('EXISTS', SHRUNK) == 1
+  local ready, suspects = {}, {}
+  for i, id in ipairs(ids) do
+    if not is_held(id, lanes and lanes[i]) then
+      push(any_failures and call('HEXISTS', SHRUNK, id) == 1 and suspects or ready, tickets[i], id)
+    end
+  end
+  in_chunks('ZADD', READY, ready)
+  in_chunks('ZADD', SUSPECTS, suspects)
+  offered = offered or #ready + #suspects > 0
 end
 
 local function in_flight_count()
@@ -120,12 +164,20 @@ local function give_back(token, failed, blame)
     if blame and #members == 1 then call('HINCRBY', ALONE, members[1], 1) end
   end
   -- Those who are first in all their lanes were ready before, and are again.
+  local ids, tickets, lanes = {}, {}, {}
   for _, id in ipairs(members) do
-    local lanes = lanes_of(id)
+    local its_lanes = lanes_of(id)
     local first
-    if #lanes > 1 then first = call('HEXISTS', WAITING, id) == 0 else first = call('ZRANK', lane_key(lanes[1]), id) == 0 end
-    if first then offer(id, call('ZSCORE', LINE, id), lanes) end
+    if #its_lanes > 1 then
+      first = call('HEXISTS', WAITING, id) == 0
+    else
+      first = call('ZRANK', lane_key(its_lanes[1]), id) == 0
+    end
+    if first then
+      ids[#ids + 1], tickets[#tickets + 1], lanes[#lanes + 1] = id, call('ZSCORE', LINE, id), its_lanes
+    end
   end
+  offer(ids, tickets, lanes)
 end
 
 -- A gate is two numbers, each only ever raised, so that a late message can neither close an opened gate nor open a
@@ -134,6 +186,6 @@ local function raise_gate(lane, used, limit)
   local key = prefix .. 'gate:' .. lane
   local old = call('HMGET', key, 'used', 'limit')
   call('HSET', key,
-    'used', string.format('%.0f', math.max(tonumber(old[1] or 0), tonumber(used))),
-    'limit', string.format('%.0f', math.max(tonumber(old[2] or 0), tonumber(limit))))
+    'used', whole(math.max(tonumber(old[1] or 0), tonumber(used))),
+    'limit', whole(math.max(tonumber(old[2] or 0), tonumber(limit))))
 end

@@ -6,7 +6,7 @@ if lane == '*' then
 else
   local first = call('ZRANGE', lane_key(lane), 0, 0, 'WITHSCORES')
   if first[1] and call('HEXISTS', WAITING, first[1]) == 0 and not in_flight(first[1]) then
-    offer(first[1], first[2])
+    offer({first[1]}, {first[2]})
   end
 end
 wake()

@@ -7,7 +7,7 @@ local counter = tonumber(call('HGET', COUNTER, 'ticket') or 0)
 local shift = tonumber(ARGV[1]) + tonumber(ARGV[2])
 local line = call('ZRANGE', LINE, 0, -1, 'WITHSCORES')
 for at = 1, #line, 2 do
-  local id, ticket = line[at], string.format('%.0f', line[at + 1] + shift)
+  local id, ticket = line[at], whole(line[at + 1] + shift)
   local record = call('HGET', RECORDS, id)
   call('HSET', RECORDS, id, ticket .. string.match(record, '^%d+(.*)$'))
   call('ZADD', LINE, ticket, id)
@@ -16,5 +16,5 @@ for at = 1, #line, 2 do
   call('ZADD', SUSPECTS, 'XX', ticket, id)
   counter = math.max(counter, line[at + 1])
 end
-call('HSET', COUNTER, 'ticket', string.format('%.0f', counter + shift))
+call('HSET', COUNTER, 'ticket', whole(counter + shift))
 return #line / 2

@@ -4,7 +4,7 @@
 local id = ARGV[1]
 local record = call('HGET', RECORDS, id)
 if not record then
-  local outcome = call('HGET', outcomes_key(id), id)
+  local outcome = call('HGET', outcomes_key(time_of(id)), id)
   return outcome and {'decided', outcome} or {}
 end
 local ticket, clock, envelope = string.match(record, '^(%d+) (%d+) [^\n]*\n(.*)$')
