@@ -36,44 +36,41 @@ for at = lanes_from, gates_from - 2, 2 do
 end
 
 -- Takes the batch out of its lanes. Whoever is first in one now was not first before: one lane less to wait for.
-local firsts, tickets = {}, {}
+local firsts = {}
 local advanced = {}                                    -- command -> in how many lanes it became first
-local shorter, empty = {}, {}
+local shorter, empty, empty_keys = {}, {}, {}
 local lengths = read_in_chunks('ZMSCORE', LENGTHS, lanes)
 for i, lane in ipairs(lanes) do
   local key = lane_key(lane)
   local length = tonumber(lengths[i] or 0) - counts[i]
-  call('ZREMRANGEBYRANK', key, 0, counts[i] - 1)
   if length > 0 then
+    call('ZREMRANGEBYRANK', key, 0, counts[i] - 1)
     push(shorter, length, lane)
-    local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')
-    local id = first[1]
-    if not advanced[id] then
-      firsts[#firsts + 1], tickets[#tickets + 1] = id, first[2]
-    end
-    advanced[id] = (advanced[id] or 0) + 1
+    local first = call('ZRANGE', key, 0, 0)[1]
+    if not advanced[first] then firsts[#firsts + 1] = first end
+    advanced[first] = (advanced[first] or 0) + 1
   else
-    empty[#empty + 1] = lane
+    empty[#empty + 1], empty_keys[#empty_keys + 1] = lane, key
   end
 end
+delete(empty_keys)
 in_chunks('ZADD', LENGTHS, shorter)
 in_chunks('ZREM', LENGTHS, empty)
 
 local waits = any_waiting and read_in_chunks('HMGET', WAITING, firsts) or {}
-local still_waiting, waited = {}, {}
-local ready, ready_tickets = {}, {}
+local still_waiting, waited, ready = {}, {}, {}
 for i, id in ipairs(firsts) do
   local left = tonumber(waits[i] or 1) - advanced[id]
   if left > 0 then
     push(still_waiting, id, left)
   else
     if waits[i] then waited[#waited + 1] = id end
-    ready[#ready + 1], ready_tickets[#ready_tickets + 1] = id, tickets[i]
+    ready[#ready + 1] = id
   end
 end
 in_chunks('HSET', WAITING, still_waiting)
 in_chunks('HDEL', WAITING, waited)
-offer(ready, ready_tickets)
+offer(ready, read_in_chunks('ZMSCORE', LINE, ready))
 
 for at = gates_from, keys_from - 2, 3 do
   raise_gate(ARGV[at], ARGV[at + 1], ARGV[at + 2])

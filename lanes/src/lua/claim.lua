@@ -91,7 +91,7 @@ end
 
 -- Who is first in a lane once the batch is gone, if anybody. Lanes are read in growing pieces, so that a hot one costs
 -- few calls and a cold one little.
-local FIRST_PIECE, LARGEST_PIECE = 4, 512
+local FIRST_PIECE, LARGEST_PIECE = 2, 512
 local pieces = {}
 local function next_in(lane)
   local rank = at[lane]

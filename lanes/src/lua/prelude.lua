@@ -66,6 +66,12 @@ local function read_in_chunks(command, key, list)
   return found
 end
 
+local function delete(keys)
+  for first = 1, #keys, UNPACK_MAX do
+    call('DEL', unpack(keys, first, math.min(first + UNPACK_MAX - 1, #keys)))
+  end
+end
+
 local function push(list, a, b)
   list[#list + 1] = a
   list[#list + 1] = b
