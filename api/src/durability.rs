@@ -1,11 +1,13 @@
 //! Whether Redis keeps what it accepts. A 202 promises it, so nothing is accepted before Redis has shown it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use lanes::Link;
+use futures::future::BoxFuture;
+use lanes::{Archive, ArchiveError, Floor, Group, Link};
 use redis::Client;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
+use runtime::archive::PostgresArchive;
 use runtime::config::QueueDurability;
 use runtime::limits::{REDIS_CONNECT_TIMEOUT_MS, REDIS_RESPONSE_TIMEOUT_MS};
 use runtime::redis_durability::{Verdict, check, judge};
@@ -68,6 +70,28 @@ impl DurabilityWatch {
         let mut connection = link.redis().await.map_err(|error| format!("cannot be used: {}", chain(&error)))?;
         let verdict = self.look(&mut connection).await.map_err(|error| format!("cannot be asked: {error}"))?;
         verdict.into_check()
+    }
+}
+
+/// The archive as the lines of `api` ask it: at every new connection Redis must show again that it keeps what it accepts,
+/// because it may have come back with other settings.
+pub struct WatchedArchive {
+    /// Where outcomes are kept.
+    pub archive: PostgresArchive,
+    /// What is known of Redis.
+    pub durability: Arc<DurabilityWatch>,
+}
+
+impl Archive for WatchedArchive {
+    fn floor<'a>(&'a self, group: &'a Group) -> BoxFuture<'a, Result<Floor, ArchiveError>> {
+        self.archive.floor(group)
+    }
+
+    fn trusts<'a>(&'a self, redis: &'a mut MultiplexedConnection) -> BoxFuture<'a, Result<(), ArchiveError>> {
+        Box::pin(async move {
+            self.durability.look(redis).await?.into_check()?;
+            Ok(())
+        })
     }
 }
 

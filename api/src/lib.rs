@@ -43,7 +43,7 @@ pub use config::ApiConfig;
 
 use auth::Auth;
 use door::Door;
-use durability::DurabilityWatch;
+use durability::{DurabilityWatch, WatchedArchive};
 use lines::Lines;
 use sold_out::SoldOut;
 use state::{AppState, Parts};
@@ -68,14 +68,16 @@ pub async fn run(config: ApiConfig) -> anyhow::Result<()> {
     let shutdown = lifecycle::shutdown_signal()?;
 
     let pool = postgres::pool(config.services.database_url.expose(), API_POOL_CONNECTIONS, "droplane api")?;
-    let link = link(&config, coupon_groups, PostgresArchive::new(pool.clone()))?;
+    let durability = Arc::new(DurabilityWatch::new(config.services.queue_durability));
+    let archive = WatchedArchive { archive: PostgresArchive::new(pool.clone()), durability: Arc::clone(&durability) };
+    let link = link(&config, coupon_groups, archive)?;
     let limits = LineLimits::new(config.lanes.max_depth);
     let state = AppState::new(Parts {
         lines: Lines::new(&link, coupon_groups, limits)?,
         auth,
         waiters: Arc::new(Waiters::default()),
         sold_out: SoldOut::start(pool.clone()),
-        durability: Arc::new(DurabilityWatch::new(config.services.queue_durability)),
+        durability,
         pool,
     });
     let readiness = readiness(&state, &link, shutdown.clone());
@@ -128,7 +130,7 @@ fn known_series(coupon_groups: u8) -> Known {
     }
 }
 
-fn link(config: &ApiConfig, coupon_groups: u8, archive: PostgresArchive) -> anyhow::Result<Link> {
+fn link(config: &ApiConfig, coupon_groups: u8, archive: WatchedArchive) -> anyhow::Result<Link> {
     let groups = lines::groups(coupon_groups);
     let groups = groups.into_iter().map(lines::lane_group).collect::<anyhow::Result<_>>()?;
     let observer: lanes::ScriptObserver = |script, took, failed| {

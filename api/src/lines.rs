@@ -27,8 +27,10 @@ pub struct Counters {
     pub repeated: Counter,
     /// The last unit is committed.
     pub sold_out: Counter,
-    /// The line, or one lane of it, is full.
+    /// The line is full.
     pub full: Counter,
+    /// One lane of it is full.
+    pub lane_full: Counter,
     /// The key belongs to another body.
     pub key_reused: Counter,
     /// Redis failed.
@@ -106,6 +108,7 @@ impl Counters {
             repeated: table::repeated(group.to_owned()),
             sold_out: refused(refusal::SOLD_OUT),
             full: refused(refusal::GROUP_FULL),
+            lane_full: refused(refusal::LANE_FULL),
             key_reused: refused(refusal::KEY_REUSED),
             unavailable: refused(refusal::UNAVAILABLE),
         }

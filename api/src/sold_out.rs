@@ -25,6 +25,8 @@ pub enum Answer {
 
 struct Question {
     claim: ClaimCoupon,
+    /// The digest of its idempotency key.
+    key: Option<Vec<u8>>,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -43,10 +45,10 @@ impl SoldOut {
         SoldOut { questions }
     }
 
-    /// What the line would say to this claim.
-    pub async fn answer(&self, claim: &ClaimCoupon) -> Answer {
+    /// What the line would say to this claim, which came with an idempotency key of this digest.
+    pub async fn answer(&self, claim: &ClaimCoupon, key: Option<Vec<u8>>) -> Answer {
         let (answer, answered) = oneshot::channel();
-        if self.questions.try_send(Question { claim: claim.clone(), answer }).is_err() {
+        if self.questions.try_send(Question { claim: claim.clone(), key, answer }).is_err() {
             return Answer::AskTheLine;
         }
         answered.await.unwrap_or(Answer::AskTheLine)
@@ -72,6 +74,7 @@ async fn ask_all(pool: PgPool, mut waiting: mpsc::Receiver<Question>) {
 #[derive(sqlx::FromRow)]
 struct Row {
     held: bool,
+    repeats: bool,
     ends_at: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
     issued_quantity: Option<i64>,
@@ -81,17 +84,21 @@ struct Row {
 async fn answer_all(pool: &PgPool, questions: Vec<Question>) {
     let users: Vec<&str> = questions.iter().map(|q| q.claim.user_id.as_str()).collect();
     let coupons: Vec<&str> = questions.iter().map(|q| q.claim.coupon_id.as_str()).collect();
+    let keys: Vec<Option<&[u8]>> = questions.iter().map(|q| q.key.as_deref()).collect();
     let rows: Result<Vec<Row>, sqlx::Error> = sqlx::query_as(
         "select held.user_id is not null as held,
+                -- a key that Redis has lost: what was decided under it is the answer, and the line finds it
+                asked.key is not null and exists (select from requests where idempotency_key = asked.key) as repeats,
                 coupons.ends_at, coupons.issued_quantity, coupons.total_quantity,
                 clock_timestamp() as now
-           from unnest($1::text[], $2::text[]) with ordinality as asked (user_id, coupon_id, number)
+           from unnest($1::text[], $2::text[], $3::bytea[]) with ordinality as asked (user_id, coupon_id, key, number)
            left join coupons using (coupon_id)
            left join user_coupons as held using (user_id, coupon_id)
           order by asked.number",
     )
     .bind(&users)
     .bind(&coupons)
+    .bind(&keys)
     .fetch_all(pool)
     .await;
     match rows {
@@ -114,6 +121,9 @@ impl Row {
         let (Some(issued), Some(total)) = (self.issued_quantity, self.total_quantity) else {
             return Answer::AskTheLine;
         };
+        if self.repeats {
+            return Answer::AskTheLine;
+        }
         if self.held {
             return Answer::No(Refusal::AlreadyIssued);
         }
@@ -142,6 +152,7 @@ mod tests {
         let claim = ClaimCoupon { user_id: "user1".parse().unwrap(), coupon_id: "C1".parse().unwrap() };
         let row = |held, ends_in: Option<i64>, counts: Option<(i64, i64)>| Row {
             held,
+            repeats: false,
             ends_at: ends_in.map(|seconds| now + TimeDelta::seconds(seconds)),
             now,
             issued_quantity: counts.map(|(issued, _)| issued),
@@ -157,6 +168,7 @@ mod tests {
             (row(false, None, Some((3, 3))), Answer::No(Refusal::CouponSoldOut)),
             (row(false, None, Some((2, 3))), open),
             (row(false, None, None), Answer::AskTheLine),
+            (Row { repeats: true, ..row(true, None, Some((3, 3))) }, Answer::AskTheLine),
         ];
         for (row, meant) in rows {
             assert_eq!(row.answer(&claim), meant);

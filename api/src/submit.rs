@@ -136,8 +136,10 @@ pub async fn submit(state: &AppState, wishes: Wishes, caller: Caller, command: C
             line.counters.key_reused.increment(1);
             Err(Problem::new(Code::R002))
         }
-        Appended::Full => {
-            line.counters.full.increment(1);
+        full @ (Appended::Full | Appended::LaneFull) => {
+            let counters = &line.counters;
+            let counter = if full == Appended::Full { &counters.full } else { &counters.lane_full };
+            counter.increment(1);
             Err(Problem::new(Code::R004).retry())
         }
         // Without a gate there is nothing to be closed.
@@ -153,12 +155,15 @@ async fn enter(
     command: &Command,
     wishes: &Wishes,
 ) -> Result<Appended, Problem> {
-    let appended = append(line, to_append(id, command, wishes)?).await?;
+    let gated = to_append(id, command, wishes)?;
+    let ungated = Append { gate: None, ..gated.clone() };
+    let appended = append(line, gated).await?;
     reached(Point::AfterAppend);
     let (Appended::GateClosed, Command::ClaimCoupon(claim)) = (&appended, command) else {
         return Ok(appended);
     };
-    match state.sold_out.answer(claim).await {
+    let key = ungated.key.as_ref().and_then(|key| hex::decode(&key.digest).ok());
+    match state.sold_out.answer(claim, key).await {
         Answer::No(refusal) => {
             line.counters.sold_out.increment(1);
             return Err(Problem::refused(&refusal));
@@ -166,7 +171,6 @@ async fn enter(
         Answer::Open(gate) => open(line, &gate).await,
         Answer::AskTheLine => {}
     }
-    let ungated = Append { gate: None, ..to_append(id, command, wishes)? };
     append(line, ungated).await
 }
 
@@ -201,7 +205,7 @@ fn to_append(id: RequestId, command: &Command, wishes: &Wishes) -> Result<Append
     };
     let key = wishes.key.as_ref().map(|key| IdempotencyKey {
         digest: digest([command.user_id().as_str(), "POST", &path, key]),
-        body: hex(&Sha256::digest(command.fingerprint_bytes())),
+        body: hex::encode(Sha256::digest(command.fingerprint_bytes())),
     });
     let envelope = Envelope::new(command.clone(), wishes.traceparent.clone()).encode();
     Ok(Append { id: id.as_uuid(), lanes, key, gate, envelope })
@@ -214,13 +218,7 @@ fn digest(scope_and_key: [&str; 4]) -> String {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
-    hex(&hash.finalize())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+    hex::encode(hash.finalize())
 }
 
 async fn answer_accepted(
@@ -349,6 +347,5 @@ mod tests {
             assert_eq!(digest.len(), 64);
             assert!(!digests[..i].contains(digest));
         }
-        assert_eq!(hex(&[0x0f, 0xa0]), "0fa0");
     }
 }

@@ -57,8 +57,10 @@ pub enum Appended {
     KeyReused(Uuid),
     /// The gate of its lane is closed: the answer is a certain no. Nothing was stored.
     GateClosed,
-    /// The group, or one of the lanes, is full. Nothing was stored.
+    /// The group is full. Nothing was stored.
     Full,
+    /// One of its lanes is full. Nothing was stored.
+    LaneFull,
 }
 
 impl Lanes {
@@ -118,6 +120,7 @@ impl Lanes {
             "reused" => Appended::KeyReused(reply.at(1)?.parsed()?),
             "closed" => Appended::GateClosed,
             "full" => Appended::Full,
+            "lane_full" => Appended::LaneFull,
             _ => return Err(reply.unreadable()),
         })
     }

@@ -32,6 +32,12 @@ pub enum Error {
         /// What the archive said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The archive does not want commands to be entrusted to this Redis.
+    #[error("Redis was reached, but must not be used")]
+    Untrusted {
+        /// What the archive said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Too many appends wait in this process already.
     #[error("more than {max} appends wait in this process")]
     Busy {
@@ -55,7 +61,11 @@ impl Error {
             }
             Error::Answer { .. } => true,
             Error::Shared(inner) => inner.may_have_happened(),
-            Error::Connect(_) | Error::Archive { .. } | Error::Busy { .. } | Error::Closed => false,
+            Error::Connect(_)
+            | Error::Archive { .. }
+            | Error::Untrusted { .. }
+            | Error::Busy { .. }
+            | Error::Closed => false,
         }
     }
 

@@ -35,7 +35,8 @@ pub const KEY_TTL: Duration = Duration::from_secs(25 * 3600);
 /// this long.
 pub const IDLE_SLEEP_MAX: Duration = Duration::from_secs(1);
 
-/// How long a subscription may be silent before it is made anew: a connection that was cut without a word looks the same.
+/// How long a subscription may be silent before Redis is asked whether it is still there: a connection that was cut
+/// without a word looks the same.
 pub const LISTEN_SILENCE_MAX: Duration = Duration::from_secs(15);
 
 /// The pause before a worker asks again after Redis failed.

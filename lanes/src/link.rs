@@ -32,6 +32,12 @@ pub struct Floor {
 pub trait Archive: Send + Sync + 'static {
     /// What the archive knows of a group.
     fn floor<'a>(&'a self, group: &'a Group) -> BoxFuture<'a, Result<Floor, ArchiveError>>;
+
+    /// Looks at the Redis behind a new connection before anything is entrusted to it: it may be another one than before,
+    /// or have come back with other settings. An error gives the connection up.
+    fn trusts<'a>(&'a self, _: &'a mut MultiplexedConnection) -> BoxFuture<'a, Result<(), ArchiveError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// A live connection, and which one it is.
@@ -150,6 +156,7 @@ impl Link {
             .set_response_timeout(Some(RESPONSE_TIMEOUT));
         let mut redis =
             self.0.client.get_multiplexed_async_connection_with_config(&config).await.map_err(Error::Connect)?;
+        self.0.archive.trusts(&mut redis).await.map_err(|source| Error::Untrusted { source })?;
         self.seed_all(&mut redis).await?;
         self.with_state(|state| {
             state.generation += 1;

@@ -4,12 +4,15 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use redis::Client;
+use redis::{
+    Client,
+    aio::{PubSub, PubSubSink},
+};
 use uuid::Uuid;
 
 use crate::{
     Group,
-    limits::{CONNECT_TIMEOUT, FAULT_PAUSE, LISTEN_SILENCE_MAX},
+    limits::{CONNECT_TIMEOUT, FAULT_PAUSE, LISTEN_SILENCE_MAX, RESPONSE_TIMEOUT},
 };
 
 /// An outcome, as it was acked.
@@ -42,11 +45,17 @@ async fn listen(client: &Client, channels: &[String], connected: impl Fn(), mess
     let mut failed = false;
     loop {
         match subscribe(client, channels).await {
-            Ok(mut stream) => {
+            Ok(subscription) => {
                 failed = false;
                 connected();
-                while let Ok(Some(received)) = tokio::time::timeout(LISTEN_SILENCE_MAX, stream.next()).await {
-                    message(received.get_payload_bytes());
+                let (mut sink, mut stream) = subscription.split();
+                loop {
+                    match tokio::time::timeout(LISTEN_SILENCE_MAX, stream.next()).await {
+                        Ok(Some(received)) => message(received.get_payload_bytes()),
+                        Ok(None) => break,
+                        Err(_) if is_alive(&mut sink).await => {}
+                        Err(_) => break,
+                    }
                 }
             }
             // One line per outage, not per attempt.
@@ -60,12 +69,17 @@ async fn listen(client: &Client, channels: &[String], connected: impl Fn(), mess
     }
 }
 
-async fn subscribe(client: &Client, channels: &[String]) -> redis::RedisResult<redis::aio::PubSubStream> {
+/// Whether somebody is at the other end. A message that comes meanwhile waits in the stream.
+async fn is_alive(sink: &mut PubSubSink) -> bool {
+    matches!(tokio::time::timeout(RESPONSE_TIMEOUT, sink.ping::<redis::Value>()).await, Ok(Ok(_)))
+}
+
+async fn subscribe(client: &Client, channels: &[String]) -> redis::RedisResult<PubSub> {
     const SUBSCRIBE_TIMEOUT: Duration = CONNECT_TIMEOUT;
     let subscribing = async {
         let mut subscription = client.get_async_pubsub().await?;
         subscription.subscribe(channels).await?;
-        Ok(subscription.into_on_message())
+        Ok(subscription)
     };
     tokio::time::timeout(SUBSCRIBE_TIMEOUT, subscribing)
         .await

@@ -122,8 +122,8 @@ pub fn status_class(status: u16) -> &'static str {
 
 /// Outcomes that a command of each kind can have, in the order in which they are checked.
 pub const OUTCOMES: [(&str, &[&str]); 3] = [
-    ("COUPON_ISSUE", &["SUCCEEDED", "C002", "C004", "C006", "C003", "C001", "X003"]),
-    ("ORDER_PLACEMENT", &["SUCCEEDED", "P001", "P002", "C002", "C005", "C003", "O002", "PAY001", "X003"]),
+    ("COUPON_ISSUE", &["SUCCEEDED", "R002", "C002", "C004", "C006", "C003", "C001", "X003"]),
+    ("ORDER_PLACEMENT", &["SUCCEEDED", "R002", "P001", "P002", "C002", "C005", "C003", "O002", "PAY001", "X003"]),
     ("BALANCE_CHARGE", &["SUCCEEDED", "PAY002", "X003"]),
 ];
 

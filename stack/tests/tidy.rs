@@ -71,7 +71,6 @@ rules! {
     text::nothing_is_left_undone: "what is left to do is an issue, where it is seen";
     text::no_machine_is_named: "it must work on another machine";
     text::packages_come_from_the_public_registry: "everybody must be able to build it";
-    text::the_shop_is_the_subject: "a reader wants to know what it does, not what it was written with";
     text::one_word_for_one_thing: "two words for one thing are searched for twice";
 }
 

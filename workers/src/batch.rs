@@ -113,7 +113,7 @@ impl Shop {
         reached(Point::BeforeCommit);
         transaction.commit().await.map_err(BatchFault::commit)?;
         reached(Point::AfterCommit);
-        record_outcomes(batch, &receipts, began.elapsed());
+        record_outcomes(batch, sorted.undecided().map(|index| &receipts[index]), began.elapsed());
         Ok(self.decided(batch, receipts, gates))
     }
 

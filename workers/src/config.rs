@@ -1,6 +1,6 @@
 //! How the workers are configured: by environment variables, or flags of the same names.
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, ValueEnum};
 use runtime::config::{LaneArgs, ServicesArgs, TelemetryArgs};
 
 /// Takes commands from the lanes, decides them and commits them to Postgres.
@@ -19,9 +19,6 @@ pub struct WorkersConfig {
     /// Run only these parts.
     #[arg(long, value_name = "PARTS", value_delimiter = ',', value_enum, default_values_t = [Part::Lanes])]
     pub only: Vec<Part>,
-    /// What to do instead of working.
-    #[command(subcommand)]
-    pub task: Option<Task>,
 }
 
 /// A part of the work.
@@ -29,11 +26,4 @@ pub struct WorkersConfig {
 pub enum Part {
     /// Decide what stands in the lanes.
     Lanes,
-}
-
-/// A task that ends.
-#[derive(Debug, Clone, Subcommand)]
-pub enum Task {
-    /// Check every promise against all rows, print the verdict as JSON, and exit with 1 if one is broken.
-    Audit,
 }

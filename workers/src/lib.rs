@@ -32,7 +32,7 @@ use runtime::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Part, Task, WorkersConfig};
+pub use config::{Part, WorkersConfig};
 pub use shop::Shop;
 
 /// Lane entries of a batch: room for a full batch of orders with a few products each. One with many more lines takes
@@ -185,9 +185,9 @@ async fn redis_is_durable(link: Link, demanded: QueueDurability) -> Result<Optio
 /// # Errors
 /// When Postgres cannot be asked.
 #[expect(clippy::print_stdout, reason = "the verdict is what was asked for")]
-pub async fn run_audit(config: &WorkersConfig) -> anyhow::Result<ExitCode> {
+pub async fn run_audit(database_url: &str) -> anyhow::Result<ExitCode> {
     lifecycle::install_tls_provider();
-    let pool = postgres::pool(config.services.database_url.expose(), 1, "droplane-audit")?;
+    let pool = postgres::pool(database_url, 1, "droplane-audit")?;
     let report = audit::audit(&pool).await?;
     println!("{}", serde_json::to_string_pretty(&report)?);
     Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -39,13 +39,13 @@ pub fn record_batch(batch: &Batch) {
     for entry in &batch.entries {
         waits.record(seconds(batch.claimed_at_us - entry.accepted_at_us));
     }
-    if batch.failures_alone > 0 {
+    if batch.suspect {
         metrics::redeliveries(group.to_owned()).increment(batch.entries.len() as u64);
     }
 }
 
-/// A batch was committed.
-pub fn record_outcomes(batch: &Batch, receipts: &[Receipt], transaction: Duration) {
+/// A batch was committed: these are the outcomes that it brought.
+pub fn record_outcomes<'a>(batch: &Batch, receipts: impl Iterator<Item = &'a Receipt>, transaction: Duration) {
     let group = batch.group.as_str();
     metrics::transaction_seconds(group.to_owned()).record(transaction);
     let until_outcome = metrics::time_to_outcome_seconds(group.to_owned());

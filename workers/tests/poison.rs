@@ -90,7 +90,7 @@ async fn too_many_parked_hold_the_group_and_alert() {
 #[tokio::test(flavor = "multi_thread")]
 async fn crashes_make_batches_smaller_and_cost_nobody_the_place() {
     let world = World::new().await;
-    rush::rows().store(&world).await;
+    world.store(&rush::rows()).await;
     let load = rush::Rush::start(&world);
     for _ in 0..3 {
         world.arm(Point::HoldingLocks, "KILL");
@@ -103,7 +103,7 @@ async fn crashes_make_batches_smaller_and_cost_nobody_the_place() {
     wait_for_async("the line to move", DEADLINE, || async { (load.count() >= goal).then_some(()) }).await;
     let accepted = load.stop().await;
     world.drained().await;
-    model::check(&world, &rush::rows(), &accepted).await;
+    model::check(&world.pool, &rush::rows(), &accepted).await;
     world.check_promises().await;
     let parked: i64 = sqlx::query_scalar("select count(*) from parked_commands").fetch_one(&world.pool).await.unwrap();
     assert_eq!(parked, 0, "three crashes of whole batches park nobody");

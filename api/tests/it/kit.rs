@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, StatusCode};
-use runtime::fault_points::{FOLDER_VARIABLE, Point};
 use serde_json::Value;
 use sqlx::PgPool;
 use stack::{Launch, Postgres, PostgresOptions, Process, Redis, RedisOptions, free_port, fresh_database};
@@ -52,8 +51,7 @@ impl Plan {
             .env("METRICS_ADDR", format!("127.0.0.1:{metrics_port}"))
             .env("AUTH_MODE", "off")
             .env("ADMIN_TOKEN", ADMIN_TOKEN)
-            .env("RUST_LOG", "info,access=debug")
-            .env(FOLDER_VARIABLE, dir.path());
+            .env("RUST_LOG", "info,access=debug");
         for (name, value) in self.env {
             launch = launch.env(name, value);
         }
@@ -167,13 +165,6 @@ impl Shop {
             send(self.post(&format!("/api/coupons/{coupon}/issue"), &serde_json::json!({"userId": user}))).await;
         assert_eq!(answer.status, 202, "{answer:?}");
         answer.body["requestId"].as_str().unwrap().to_owned()
-    }
-
-    /// The next command that comes to this point kills `api`.
-    pub fn kill_at(&self, point: Point) {
-        let (half, armed) = (self.dir.path().join("arming"), self.dir.path().join(point.as_str()));
-        std::fs::write(&half, "KILL").unwrap();
-        std::fs::rename(half, armed).unwrap();
     }
 
     pub fn wait_for_exit(&mut self) -> std::process::ExitStatus {

@@ -6,7 +6,6 @@ mod auth;
 mod commands;
 mod faults;
 mod gate;
-mod killed;
 mod kit;
 mod lifecycle;
 mod status;

@@ -9,7 +9,8 @@
 --       repeated   the key belongs to the request `id`, with the same body
 --       reused     the key belongs to a request with another body
 --       closed     the gate says a certain no
---       full       the group or one of the lanes is full
+--       full       the group is full
+--       lane_full  one of its lanes is full
 --   or once, for all: {unseeded}: this Redis does not know the tickets; seed first.
 local counter = call('HMGET', COUNTER, 'ticket', 'clock')
 if not counter[1] then return {{'unseeded'}} end
@@ -110,7 +111,7 @@ local function stand_in_line(number)
   local position, behind = 0, 0
   for _, lane in ipairs(its_lanes) do
     local before = length[lane]
-    if before >= lane_depth_max then return {'full', ''} end
+    if before >= lane_depth_max then return {'lane_full', ''} end
     if before > 0 then behind = behind + 1 end
     if before > position then position = before end
   end

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use lanes::{Decided, listen_decided, listen_wake};
+use lanes::{Decided, limits::LISTEN_SILENCE_MAX, listen_decided, listen_wake};
 use stack::wait_for_async;
 use uuid::Uuid;
 
@@ -53,6 +53,25 @@ async fn every_batch_is_told_once_with_all_its_outcomes() {
     ack(&lanes, &claimed(&lanes, 1).await).await;
     until("the last batch to be told", || told.lock().unwrap().len() == 3).await;
     assert_eq!(told.lock().unwrap()[2], [(id, format!("done {ticket}").into_bytes())]);
+    listening.abort();
+}
+
+/// Silence is no reason to connect again: what is told meanwhile would be missed, and everybody who waits would look.
+#[tokio::test]
+#[ignore = "takes long"]
+async fn a_silent_connection_is_asked_and_kept() {
+    let line = line();
+    let connected = Arc::<AtomicU64>::default();
+    let listening = {
+        let (lanes, connected) = (line.lanes.clone(), Arc::clone(&connected));
+        let count = move || _ = connected.fetch_add(1, Ordering::SeqCst);
+        tokio::spawn(async move { listen_wake(lanes.link().client(), lanes.group(), count).await })
+    };
+    until("the listener to connect", || connected.load(Ordering::SeqCst) == 1).await;
+    let before = calls_of(&line.redis, "ping");
+    let asked_twice = || std::future::ready((calls_of(&line.redis, "ping") >= before + 2).then_some(()));
+    wait_for_async("Redis to be asked", LISTEN_SILENCE_MAX * 4, asked_twice).await;
+    assert_eq!(connected.load(Ordering::SeqCst), 1);
     listening.abort();
 }
 

@@ -128,7 +128,7 @@ async fn a_full_lane_leaves_room_for_the_others() {
     let lanes = &line.lanes;
     crowd(lanes, 500, one_lane).await;
     let half = lanes.append(&[command(&["hot"]), command(&["cold"]), command(&["cold", "hot"])]).await.unwrap();
-    assert!(matches!(half[..], [Appended::Full, Appended::Accepted { .. }, Appended::Full]), "{half:?}");
+    assert!(matches!(half[..], [Appended::LaneFull, Appended::Accepted { .. }, Appended::LaneFull]), "{half:?}");
     crowd(lanes, 499, |i| vec![format!("lane{i}")]).await;
     assert_eq!(lanes.append(&[command(&["another"])]).await.unwrap(), [Appended::Full]);
     ack(lanes, &claimed(lanes, 1).await).await;

@@ -173,12 +173,6 @@ const SAMPLES: &[(&str, Files, &[&str])] = &[
         &[("Cargo.lock", "source = \"registry+https://github.com/rust-lang/crates.io-index\"")],
         &[],
     ),
-    (
-        "the_shop_is_the_subject",
-        &[("a.md", concat!("by an A", "I")), ("b.rs", concat!("// Clau", "de"))],
-        &["a.md:1", "b.rs:1"],
-    ),
-    ("the_shop_is_the_subject", &[("a.rs", "User-Agent; ai; wait")], &[]),
     ("one_word_for_one_thing", &[("a.md", "the queue name")], &["a.md:1"]),
     ("one_word_for_one_thing", &[("a.toml", "the queue name"), ("b.md", "the lane")], &[]),
 ];

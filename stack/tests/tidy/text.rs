@@ -19,19 +19,6 @@ const MACHINE_FOLDERS: [&str; 6] = ["/root/", "/home/", "/tmp/", "/work/", "/mnt
 const OTHER_REGISTRIES: [&str; 7] =
     ["[source.", "[registries", "[registry]", "replace-with", "index-url", "CARGO_REGISTRIES", "GOPROXY"];
 
-/// Tools that somebody may have written a file with. In halves, as above.
-const TOOL_WORDS: [&str; 9] = [
-    concat!("age", "nt"),
-    concat!("age", "nts"),
-    concat!("A", "I"),
-    concat!("LL", "M"),
-    concat!("LL", "Ms"),
-    concat!("chat", "gpt"),
-    concat!("clau", "de"),
-    concat!("copi", "lot"),
-    concat!("anth", "ropic"),
-];
-
 /// One word for one thing: what is not said, and what is said instead.
 const ONE_WORD: [(&str, &str); 9] = [
     ("queue name", "lane"),
@@ -111,22 +98,6 @@ pub fn packages_come_from_the_public_registry(repository: &Repository, report: &
                 && !line.contains("github.com/rust-lang/crates.io-index")
             {
                 report.broken(path, number, line.to_owned());
-            }
-        }
-    }
-}
-
-pub fn the_shop_is_the_subject(repository: &Repository, report: &mut Report) {
-    for (path, text) in repository.files().filter(|(path, _)| *path != "Cargo.lock") {
-        for (number, line) in numbered(text) {
-            // Browsers and load generators introduce themselves by a header of this name.
-            let lower = line.to_lowercase().replace("user-agent", "");
-            for word in TOOL_WORDS {
-                // Short words in capitals are names; in small letters they may be anything.
-                let is_name = word.chars().any(char::is_uppercase);
-                if has_word(if is_name { line } else { &lower }, word) {
-                    report.broken(path, number, format!("says {word}"));
-                }
             }
         }
     }

@@ -228,6 +228,19 @@ impl World {
         .expect("a user");
     }
 
+    /// Puts these rows into the shop.
+    pub async fn store(&self, rows: &model::Before) {
+        for (id, (price, stock)) in &rows.products {
+            self.products(&[(id, *price, *stock)]).await;
+        }
+        for (id, balance) in &rows.users {
+            self.user(id, *balance).await;
+        }
+        for (id, total) in &rows.coupons {
+            self.coupon(id, *total).await;
+        }
+    }
+
     /// Every promise holds, and nothing is left in the line.
     pub async fn check_promises(&self) {
         let report = audit::audit(&self.pool).await.expect("the audit runs");

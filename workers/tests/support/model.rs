@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use common::{Accepted, Command, Coupon, Discount, Outcome, Product, RequestId, State, User, decide, needs};
-
-use super::World;
+use sqlx::PgPool;
 
 /// The rows as they were before the first command.
 #[derive(Debug, Clone, Default)]
@@ -17,19 +16,6 @@ pub struct Before {
 }
 
 impl Before {
-    /// Puts these rows into a shop.
-    pub async fn store(&self, world: &World) {
-        for (id, (price, stock)) in &self.products {
-            world.products(&[(id, *price, *stock)]).await;
-        }
-        for (id, balance) in &self.users {
-            world.user(id, *balance).await;
-        }
-        for (id, total) in &self.coupons {
-            world.coupon(id, *total).await;
-        }
-    }
-
     fn state(&self, commands: &[Command]) -> State {
         let mut state = State::absent(&needs(commands));
         for (id, (price, stock)) in &self.products {
@@ -57,14 +43,14 @@ impl Before {
 
 /// Compares the outcome of every accepted request with the model's. `accepted` holds each command by the id that the
 /// line accepted; all of them must have exactly one outcome.
-pub async fn check(world: &World, before: &Before, accepted: &BTreeMap<RequestId, Command>) {
+pub async fn check(pool: &PgPool, before: &Before, accepted: &BTreeMap<RequestId, Command>) {
     type Row = (uuid::Uuid, String, i64, String, String, serde_json::Value, DateTime<Utc>);
     type Decided = (RequestId, u64, Outcome, DateTime<Utc>);
     let mut by_group: BTreeMap<String, Vec<Decided>> = BTreeMap::new();
     let rows: Vec<Row> = sqlx::query_as(
         "select request_id, lane_group, ticket, kind, status, outcome, accepted_at from requests order by ticket",
     )
-    .fetch_all(&world.pool)
+    .fetch_all(pool)
     .await
     .expect("the record");
     for (id, group, ticket, kind, status, outcome, accepted_at) in rows {

@@ -167,7 +167,7 @@ async fn pause(
     let group = held.group(state.lines.coupon_groups());
     let (line, lane) = (line_of(&state, group)?, held.lane()?);
     let mut transaction = change(&state.pool).await?;
-    sqlx::query(
+    let inserted = sqlx::query(
         "insert into paused_lanes (lane_group, lane, paused_by)
          values ($1, $2, $3)
          on conflict do nothing",
@@ -178,7 +178,8 @@ async fn pause(
     .execute(&mut *transaction)
     .await?;
     let lane_name = shown_name(&group.to_string(), lane.as_str());
-    lane_change(&operator, "lane.pause", &lane_name, true).record(&mut transaction).await?;
+    let was_paused = inserted.rows_affected() == 0;
+    lane_change(&operator, "lane.pause", &lane_name, [was_paused, true]).record(&mut transaction).await?;
     transaction.commit().await?;
     let waiting = line.lanes.pause(&lane).await?;
     Ok(Json(Paused { lane: lane_name, paused: true, waiting }))
@@ -192,13 +193,14 @@ async fn resume(
     let group = held.group(state.lines.coupon_groups());
     let (line, lane) = (line_of(&state, group)?, held.lane()?);
     let mut transaction = change(&state.pool).await?;
-    sqlx::query("delete from paused_lanes where lane_group = $1 and lane = $2")
+    let deleted = sqlx::query("delete from paused_lanes where lane_group = $1 and lane = $2")
         .bind(group.to_string())
         .bind(lane.as_str())
         .execute(&mut *transaction)
         .await?;
     let lane_name = shown_name(&group.to_string(), lane.as_str());
-    lane_change(&operator, "lane.resume", &lane_name, false).record(&mut transaction).await?;
+    let was_paused = deleted.rows_affected() == 1;
+    lane_change(&operator, "lane.resume", &lane_name, [was_paused, false]).record(&mut transaction).await?;
     transaction.commit().await?;
     let was_paused = line.lanes.resume(&lane).await?;
     Ok(Json(Resumed { lane: lane_name, paused: false, was_paused }))
@@ -215,15 +217,9 @@ fn line_of(state: &AppState, group: Group) -> Result<&Line, Problem> {
     })
 }
 
-fn lane_change<'a>(operator: &'a Operator, action: &'a str, lane: &str, paused: bool) -> Change<'a> {
-    Change {
-        operator,
-        action,
-        subject: lane.to_owned(),
-        before: None,
-        after: Some(json!({"paused": paused})),
-        last_ticket: None,
-    }
+fn lane_change<'a>(operator: &'a Operator, action: &'a str, lane: &str, paused: [bool; 2]) -> Change<'a> {
+    let [before, after] = paused.map(|paused| Some(json!({"paused": paused})));
+    Change { operator, action, subject: lane.to_owned(), before, after, last_ticket: None }
 }
 
 #[cfg(test)]

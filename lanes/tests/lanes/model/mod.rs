@@ -6,7 +6,10 @@ mod look;
 mod naive;
 mod world;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex},
+};
 
 use futures::{StreamExt, stream};
 use stack::{Redis, RedisOptions};
@@ -18,12 +21,25 @@ const STEPS: usize = 60;
 /// Histories are played side by side, each in a group of its own, so that none waits for the other's round trips.
 const AT_ONCE: usize = 8;
 
+/// Histories that are played on top of those when time does not matter.
+const MORE_SEEDS: u64 = 5_000;
+
 #[tokio::test]
 async fn the_lanes_do_what_the_model_says() {
-    let seeds = match number("DROPLANE_MODEL_SEED") {
+    play_all(match number("DROPLANE_MODEL_SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..number("DROPLANE_MODEL_SEEDS").unwrap_or(SEEDS),
-    };
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "takes long"]
+async fn the_lanes_do_what_the_model_says_many_times_over() {
+    play_all(SEEDS..SEEDS + MORE_SEEDS).await;
+}
+
+async fn play_all(seeds: Range<u64>) {
     let redis = Redis::start(RedisOptions { append_only: false, ..RedisOptions::default() }).unwrap();
     let histories = seeds.end - seeds.start;
     let decided: usize = stream::iter(seeds)

@@ -145,8 +145,11 @@ impl Model {
         }
         let lengths: HashMap<_, _> = self.lengths().into_iter().collect();
         let full = |lane: &lanes::Lane| lengths.get(lane.as_str()).is_some_and(|&n| n >= self.depth_max / 2);
-        if self.line.len() as u64 >= self.depth_max || append.lanes.iter().any(full) {
+        if self.line.len() as u64 >= self.depth_max {
             return Appended::Full;
+        }
+        if append.lanes.iter().any(full) {
+            return Appended::LaneFull;
         }
         self.stand_in_line(append)
     }
