@@ -15,12 +15,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use metrics::{Counter, Histogram};
+use runtime::causes::chain;
 use runtime::metrics as table;
 use tower::{Layer, Service};
 use uuid::Uuid;
 
 use crate::auth::is_local;
-use crate::durability::chain;
 use crate::error_table::Code;
 use crate::language::Language;
 use crate::limits::REQUEST_ID_MAX_CHARS;

@@ -8,6 +8,7 @@ use lanes::{Archive, ArchiveError, Floor, Group, Link};
 use redis::Client;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use runtime::archive::PostgresArchive;
+use runtime::causes::chain;
 use runtime::config::QueueDurability;
 use runtime::limits::{REDIS_CONNECT_TIMEOUT_MS, REDIS_RESPONSE_TIMEOUT_MS};
 use runtime::redis_durability::{Verdict, check, judge};
@@ -131,9 +132,4 @@ async fn connect(client: &Client) -> redis::RedisResult<MultiplexedConnection> {
         .set_connection_timeout(Some(Duration::from_millis(REDIS_CONNECT_TIMEOUT_MS)))
         .set_response_timeout(Some(Duration::from_millis(REDIS_RESPONSE_TIMEOUT_MS)));
     client.get_multiplexed_async_connection_with_config(&config).await
-}
-
-/// An error with all that is behind it, as one sentence.
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -1,7 +1,8 @@
 //! What a request carries, checked for its shape; what is wrong with it is named by member.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::pin;
 use std::str::FromStr;
 use std::task::Poll;
@@ -14,7 +15,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use common::limits::BODY_MAX_BYTES;
 use http_body_util::{BodyExt, Limited};
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::error_table::Code;
 use crate::limits::BODY_READ_SECONDS;
@@ -76,13 +79,38 @@ fn is_json(headers: &HeaderMap) -> bool {
             && essence.get(essence.len() - 5..).is_some_and(|end| end.eq_ignore_ascii_case("+json")))
 }
 
+/// Something with named members. Without this a list of values in the order of the members would do as well, and mean
+/// something else as soon as they are ordered anew.
+#[derive(Debug)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members))
+            }
+        }
+
+        deserializer.deserialize_map(Members(PhantomData)).map(Object)
+    }
+}
+
 /// Parses quickly, and only what cannot be parsed once more to learn where it is wrong.
 fn parse<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Problem> {
-    match serde_json::from_slice(bytes) {
-        Ok(value) => Ok(value),
+    match serde_json::from_slice::<Object<T>>(bytes) {
+        Ok(Object(value)) => Ok(value),
         Err(error) => {
             let mut json = serde_json::Deserializer::from_slice(bytes);
-            let path = match serde_path_to_error::deserialize::<_, T>(&mut json) {
+            let path = match serde_path_to_error::deserialize::<_, Object<T>>(&mut json) {
                 Ok(_) => String::new(),
                 Err(error) => error.path().to_string(),
             };
@@ -91,6 +119,10 @@ fn parse<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Problem> {
     }
 }
 
+/// What the parser says of our types, and what a client understands.
+const WORDS_OF_CODE: [(&str, &str); 4] =
+    [("i64", "a whole number"), ("i32", "a whole number"), ("u64", "a whole number"), ("a sequence", "a list")];
+
 fn wrong_json(path: &str, error: &serde_json::Error) -> Problem {
     let message = error.to_string();
     // Where in the text it stands helps only when the text is not JSON at all.
@@ -98,6 +130,7 @@ fn wrong_json(path: &str, error: &serde_json::Error) -> Problem {
         Some(end) if error.is_data() => &message[..end],
         _ => &message,
     };
+    let message = WORDS_OF_CODE.iter().fold(message.to_owned(), |message, (code, word)| message.replace(code, word));
     let path = if path == "." || path == "?" { "" } else { path };
     let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
     let field = match (path, missing) {
@@ -106,7 +139,7 @@ fn wrong_json(path: &str, error: &serde_json::Error) -> Problem {
         (path, None) => path.to_owned(),
         (path, Some(missing)) => format!("{path}.{missing}"),
     };
-    Problem::field(field, if missing.is_some() { "must be given" } else { message })
+    Problem::field(field, if missing.is_some() { "must be given" } else { &message })
 }
 
 /// The id in the path, under the name that the route gives it.
@@ -142,10 +175,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
 /// A member that may be absent (`None`), null (`Some(None)`) or given: for changes that can take something away.
 pub fn present<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
 where
-    D: serde::Deserializer<'de>,
-    T: serde::Deserialize<'de>,
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
 {
-    serde::Deserialize::deserialize(deserializer).map(Some)
+    Deserialize::deserialize(deserializer).map(Some)
 }
 
 #[cfg(test)]
@@ -159,7 +192,7 @@ mod tests {
     #[expect(dead_code, reason = "only its shape matters")]
     struct Order {
         user_id: Option<UserId>,
-        items: Vec<OrderItem>,
+        items: Vec<Object<OrderItem>>,
     }
 
     #[test]
@@ -169,6 +202,8 @@ mod tests {
             ("", "body"),
             ("null", "body"),
             ("[]", "body"),
+            (r#"["u1",[]]"#, "body"),
+            (r#"{"items":[["P1",1]]}"#, "items[0]"),
             (r#"{"items":[]} x"#, "body"),
             ("{}", "items"),
             (r#"{"userId":7,"items":[]}"#, "userId"),

@@ -22,13 +22,14 @@ struct MigrateArgs {
 
 /// Built by hand, because the arguments of serving are demanded only when nothing else is asked for.
 fn command() -> Command {
-    let migrate = Command::new(MIGRATE).about("Applies the migrations and ends");
+    // Said last, because the text above a flattened group of arguments would take its place.
+    let migrate = MigrateArgs::augment_args(Command::new(MIGRATE)).about("Applies the migrations and ends");
     ApiConfig::augment_args(Command::new("api"))
         .about("Droplane's door: takes commands into line and tells their outcomes")
         .version(env!("CARGO_PKG_VERSION"))
         .args_conflicts_with_subcommands(true)
         .subcommand_negates_reqs(true)
-        .subcommand(MigrateArgs::augment_args(migrate))
+        .subcommand(migrate)
 }
 
 #[expect(clippy::print_stderr, reason = "why a program ends is told even when logging did not begin")]

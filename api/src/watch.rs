@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use lanes::{Link, listen_decided};
+use runtime::causes::chain;
 use runtime::line_gauges::keep_line_gauges;
 use runtime::postgres::{self, SchemaError};
 use sqlx::PgPool;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::durability::{ask_once, chain, first_look};
+use crate::durability::{ask_once, first_look};
 use crate::limits::RETRY_PAUSE;
 use crate::state::AppState;
 
@@ -87,18 +88,31 @@ async fn apply_migrations(pool: PgPool, shutdown: CancellationToken) -> anyhow::
 async fn open_lines(state: AppState, link: Link, shutdown: CancellationToken) -> anyhow::Result<()> {
     first_look(&state.durability, link.client(), &shutdown).await?;
     let mut told = false;
-    while let Some(connected) = shutdown.run_until_cancelled(link.connect()).await {
+    while let Some(connected) = shutdown.run_until_cancelled(connect(&state, &link)).await {
         match connected {
-            Ok(()) => return Ok(()),
+            Ok(true) => return Ok(()),
+            Ok(false) => tracing::debug!("the lines wait for the schema"),
             Err(error) if !told => {
                 told = true;
-                tracing::warn!("the lines cannot be opened yet; trying again until they can: {}", chain(&error));
+                tracing::warn!(
+                    "the lines cannot be opened yet; trying again until they can: {}",
+                    chain(error.as_ref())
+                );
             }
             Err(_) => {}
         }
         shutdown.run_until_cancelled(tokio::time::sleep(RETRY_PAUSE)).await;
     }
     Ok(())
+}
+
+/// Connects the lines; false: there is no schema yet that could be asked which tickets were given.
+async fn connect(state: &AppState, link: &Link) -> anyhow::Result<bool> {
+    let is_current = postgres::schema_is_current(&state.pool).await?;
+    if is_current {
+        link.connect().await?;
+    }
+    Ok(is_current)
 }
 
 /// Wakes those who wait, until dropped.

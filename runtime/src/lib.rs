@@ -6,6 +6,7 @@
 
 pub mod admin_listener;
 pub mod archive;
+pub mod causes;
 pub mod config;
 pub mod fault_points;
 pub mod lifecycle;

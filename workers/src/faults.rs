@@ -9,6 +9,7 @@ use std::{
 use lanes::{Batch, BatchEnd, Lane, Release};
 use rand::RngExt;
 use runtime::{
+    causes::chain,
     metrics,
     postgres::{Fault, classify, violated_unique_constraint},
 };
@@ -225,10 +226,4 @@ fn ran_too_long(fault: &BatchFault) -> bool {
         }
         _ => false,
     }
-}
-
-/// The whole chain of causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

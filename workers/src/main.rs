@@ -21,29 +21,41 @@ struct AuditArgs {
 /// Built by hand, because the arguments of working are demanded only when nothing else is asked for.
 fn command() -> Command {
     let audit = Command::new(AUDIT)
-        .about("Checks every promise against all rows, prints the verdict as JSON, and exits with 1 if one is broken");
+        .about("Checks every promise against all rows, prints the verdict as JSON, and exits with 1 if one is broken, 2 if they could not be checked");
     WorkersConfig::command()
         .args_conflicts_with_subcommands(true)
         .subcommand_negates_reqs(true)
         .subcommand(AuditArgs::augment_args(audit))
 }
 
-fn main() -> anyhow::Result<ExitCode> {
-    run(&command().get_matches())
+/// What the audit exits with when it could not be made: 1 says that a promise is broken.
+const NOT_AUDITED: u8 = 2;
+
+#[expect(clippy::print_stderr, reason = "why a program ends is told even when logging did not begin")]
+fn main() -> ExitCode {
+    let matches = command().get_matches();
+    let (ended, failure) = match matches.subcommand() {
+        Some((AUDIT, matches)) => (audit(matches), ExitCode::from(NOT_AUDITED)),
+        _ => (work(&matches), ExitCode::FAILURE),
+    };
+    ended.unwrap_or_else(|error| {
+        eprintln!("workers: {error:#}");
+        failure
+    })
 }
 
-fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    match matches.subcommand() {
-        Some((AUDIT, matches)) => {
-            let args = AuditArgs::from_arg_matches(matches)?;
-            threads.block_on(workers::run_audit(args.database_url.expose()))
-        }
-        _ => {
-            let config = WorkersConfig::from_arg_matches(matches)?;
-            threads.block_on(workers::run(config)).map(|()| ExitCode::SUCCESS)
-        }
-    }
+fn audit(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let args = AuditArgs::from_arg_matches(matches)?;
+    threads()?.block_on(workers::run_audit(args.database_url.expose()))
+}
+
+fn work(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let config = WorkersConfig::from_arg_matches(matches)?;
+    threads()?.block_on(workers::run(config)).map(|()| ExitCode::SUCCESS)
+}
+
+fn threads() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use common::{Command, CouponId, OrderItem, PlaceOrder, UserId, Won};
 use serde::Deserialize;
 
 use crate::auth::Caller;
-use crate::extract::JsonBody;
+use crate::extract::{JsonBody, Object};
 use crate::problem::Problem;
 use crate::state::AppState;
 use crate::submit::{Wishes, submit};
@@ -22,7 +22,7 @@ pub(super) fn routes() -> Router<AppState> {
 #[serde(rename_all = "camelCase")]
 struct Order {
     user_id: Option<UserId>,
-    items: Vec<OrderItem>,
+    items: Vec<Object<OrderItem>>,
     coupon_id: Option<CouponId>,
     final_amount: Option<Won>,
 }
@@ -50,7 +50,8 @@ impl Order {
             // The order will not be placed, only looked at, in whoever's name.
             Err(problem) => (self.user_id.unwrap_or_else(nobody), Err(problem)),
         };
-        let order = PlaceOrder::new(user_id, self.items, self.coupon_id, self.final_amount).map_err(Problem::fields)?;
+        let items = self.items.into_iter().map(|Object(item)| item).collect();
+        let order = PlaceOrder::new(user_id, items, self.coupon_id, self.final_amount).map_err(Problem::fields)?;
         Ok((identified?, order))
     }
 }

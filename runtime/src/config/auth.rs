@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use std::net::{IpAddr, SocketAddr};
 
 /// HS256 is only as strong as its key; RFC 7518 asks for at least the size of the hash.
-const JWT_SECRET_ADVISED_BYTES: usize = 32;
+const JWT_SECRET_MIN_BYTES: usize = 32;
 
 /// How callers are told apart.
 #[derive(Debug, Clone, Args)]
@@ -89,8 +89,11 @@ pub struct AdminToken(pub Secret);
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum AuthConfigError {
     /// Nothing to check tokens with.
-    #[error("AUTH_MODE=jwt needs JWT_SECRET (HS256) or JWT_JWKS_URL")]
+    #[error("AUTH_MODE=jwt needs JWT_SECRET, the key of tokens signed with HS256")]
     NoKey,
+    /// RFC 7518, section 3.2: a key of HS256 is at least as long as its hash.
+    #[error("JWT_SECRET is shorter than {JWT_SECRET_MIN_BYTES} bytes, which makes its tokens guessable")]
+    ShortSecret,
     /// With two keys, a public one could be abused as the shared one.
     #[error("JWT_SECRET and JWT_JWKS_URL are both given; keep one of them")]
     TwoKeys,
@@ -122,10 +125,8 @@ impl AuthArgs {
             (None, None) => return Err(AuthConfigError::NoKey),
             (Some(_), Some(_)) => return Err(AuthConfigError::TwoKeys),
             (Some(secret), None) => {
-                if secret.expose().len() < JWT_SECRET_ADVISED_BYTES {
-                    tracing::warn!(
-                        "JWT_SECRET is shorter than {JWT_SECRET_ADVISED_BYTES} bytes, which makes its tokens guessable"
-                    );
+                if secret.expose().len() < JWT_SECRET_MIN_BYTES {
+                    return Err(AuthConfigError::ShortSecret);
                 }
                 JwtKey::Secret(secret)
             }
@@ -205,6 +206,7 @@ mod tests {
         let home = "127.0.0.1:8080";
         check(home, &[], "NoKey");
         check(home, &["--jwt-secret", ""], "NoKey");
+        check(home, &["--jwt-secret", &LONG[1..]], "ShortSecret");
         check(home, &["--jwt-secret", LONG], "secret");
         check(home, &["--jwt-secret", LONG, "--jwt-jwks-url", ""], "secret");
         check(home, &["--jwt-jwks-url", JWKS], "jwks");

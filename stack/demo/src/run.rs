@@ -1,5 +1,6 @@
 //! The course of a demo: open a shop, fill it, hold the sale, look whether everything is as promised, tell it.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +65,9 @@ pub struct Options {
 /// When the demo itself fails. Broken promises stand in the report.
 pub async fn run(options: &Options, screen: Screen) -> Result<(Shop, Report)> {
     let sale = prepare(&options.goods)?;
+    // Nobody wants to hear after the sale that its report has no place.
+    let page = File::options().append(true).create(true).open(&options.page);
+    page.with_context(|| format!("opening {}", options.page.display()))?;
     let opening = screen.step("opening the shop");
     let shop = Shop::open(options.data.clone(), |what| opening.say(what))?;
     opening.done();

@@ -72,9 +72,10 @@ impl Shop {
     }
 
     /// Where the metrics of the API and of each workers process are.
-    pub fn metrics_addresses(&self) -> Vec<SocketAddr> {
-        let running = std::iter::once(&self.api).chain(&self.workers);
-        running.map(|running| SocketAddr::from((Ipv4Addr::LOCALHOST, running.metrics_port))).collect()
+    pub fn metrics_addresses(&self) -> Vec<(&'static str, SocketAddr)> {
+        let workers = self.workers.iter().map(|running| ("workers", running));
+        let running = std::iter::once(("api", &self.api)).chain(workers);
+        running.map(|(name, run)| (name, SocketAddr::from((Ipv4Addr::LOCALHOST, run.metrics_port)))).collect()
     }
 
     /// The address of the shop's database.

@@ -101,8 +101,8 @@ fn without_once_the_shop_stays_open_until_it_is_told_to_close() {
     let address = wait_for("the address of the open shop", DEADLINE, || {
         assert!(demo.is_running(), "{}", demo.log());
         let log = demo.log();
-        let (_, after) = log.split_once("API       http://")?;
-        Some(after.split_once('\n')?.0.to_owned())
+        let (_, after) = log.split_once("export API=http://")?;
+        Some(after.split_once(' ')?.0.to_owned())
     });
     TcpStream::connect(&address).unwrap();
     demo.sigterm();

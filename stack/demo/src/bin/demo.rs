@@ -176,10 +176,10 @@ async fn demo(args: DemoArgs) -> Result<ExitCode> {
 fn print_addresses(shop: &Shop) {
     println!();
     println!("The shop stays open until Ctrl-C:");
-    println!("  API       http://{}", shop.address());
-    println!("  operator  Authorization: Bearer {}", shop.token());
-    for address in shop.metrics_addresses() {
-        println!("  metrics   http://{address}/metrics");
+    println!("  export API=http://{} ADMIN_TOKEN={}", shop.address(), shop.token());
+    println!();
+    for (name, address) in shop.metrics_addresses() {
+        println!("  {name:<9} http://{address}/metrics");
     }
     println!("  Postgres  {}", shop.database_url());
     println!("  Redis     {}", shop.stack.redis.url());
