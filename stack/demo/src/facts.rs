@@ -1,5 +1,7 @@
 //! What Postgres knows of a load: its batches, and who got what in the order of tickets.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -49,6 +51,25 @@ pub async fn committed_after(connection: &mut PgConnection, batch_id: i64) -> Re
         .await
         .context("counting committed commands")?;
     Ok(count.unsigned_abs())
+}
+
+/// For each command that was alone in a batch after this one: the time from its acceptance until a worker had it.
+///
+/// # Errors
+/// When Postgres cannot be asked.
+pub async fn waits_after(connection: &mut PgConnection, batch_id: i64) -> Result<Vec<Duration>> {
+    let us: Vec<i64> = sqlx::query_scalar(
+        "select (extract(epoch from claimed_at - accepted_at) * 1000000)::bigint
+           from requests
+           join batches using (batch_id)
+          where batch_id > $1 and size = 1
+          order by batch_id",
+    )
+    .bind(batch_id)
+    .fetch_all(connection)
+    .await
+    .context("reading how long commands waited for a worker")?;
+    Ok(us.into_iter().map(|us| Duration::from_micros(us.unsigned_abs())).collect())
 }
 
 /// `SUCCEEDED` or the code of the refusal, for the first so many tickets of the batches after this one, in the order of

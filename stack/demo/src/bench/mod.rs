@@ -6,6 +6,7 @@ mod latency;
 mod results;
 mod second_worker;
 mod series;
+mod start;
 mod table;
 mod throughput;
 mod usual_way;
@@ -42,6 +43,8 @@ pub enum Part {
     Real,
     /// Time to outcome at 70 % of each measured rate
     Latency,
+    /// From accepted to started, in an idle shop
+    Start,
     /// A second workers process
     Workers,
     /// The usual way
@@ -61,20 +64,43 @@ pub struct Scale {
     pub rounds: usize,
     /// Pairs of measurements with one and with two workers processes.
     pub pairs: usize,
+    /// Single claims to an idle shop.
+    pub starts: usize,
     /// How long latencies, and the usual way, are measured.
     pub during: Duration,
 }
 
 impl Scale {
     /// For figures to be published.
-    pub const FULL: Scale =
-        Scale { claims: 200_000, orders: 60_000, users: 10_000, rounds: 5, pairs: 5, during: Duration::from_secs(15) };
+    pub const FULL: Scale = Scale {
+        claims: 200_000,
+        orders: 60_000,
+        users: 10_000,
+        rounds: 5,
+        pairs: 5,
+        starts: 200,
+        during: Duration::from_secs(15),
+    };
     /// For a test of the benchmark itself.
-    pub const TINY: Scale =
-        Scale { claims: 300, orders: 200, users: 100, rounds: 1, pairs: 1, during: Duration::from_millis(300) };
+    pub const TINY: Scale = Scale {
+        claims: 300,
+        orders: 200,
+        users: 100,
+        rounds: 1,
+        pairs: 1,
+        starts: 2,
+        during: Duration::from_millis(300),
+    };
     /// For a look.
-    pub const QUICK: Scale =
-        Scale { claims: 30_000, orders: 10_000, users: 10_000, rounds: 3, pairs: 3, during: Duration::from_secs(4) };
+    pub const QUICK: Scale = Scale {
+        claims: 30_000,
+        orders: 10_000,
+        users: 10_000,
+        rounds: 3,
+        pairs: 3,
+        starts: 60,
+        during: Duration::from_secs(4),
+    };
 }
 
 /// How the benchmark shall be.
@@ -132,6 +158,9 @@ pub async fn run(options: &Options, screen: Screen) -> Result<Results> {
     for workload in workloads.wanted(options).filter(|_| options.has(Part::Latency)) {
         let rate = results.rate_of(workload.name);
         results.latencies.push(latency::measure(&bench, workload, rate, scale).await?);
+    }
+    if options.has(Part::Start) {
+        results.start = Some(start::measure(&mut bench, scale).await?);
     }
     if options.has(Part::Workers) {
         for workload in [&workloads.claims, &workloads.orders] {

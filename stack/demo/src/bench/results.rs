@@ -18,6 +18,8 @@ pub struct Results {
     pub rates: Vec<Rate>,
     /// How long it takes.
     pub latencies: Vec<Latency>,
+    /// How soon a worker starts.
+    pub start: Option<Start>,
     /// With a second workers process.
     pub second_workers: Vec<SecondWorker>,
     /// The usual way.
@@ -76,6 +78,20 @@ pub struct Latency {
     pub p99_ms: Series,
 }
 
+/// The time from a command's acceptance until a worker has it, in an idle shop.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Start {
+    /// How many were looked at.
+    pub claims: u64,
+    /// Half of all were quicker.
+    pub p50_ms: f64,
+    /// One in a hundred was slower.
+    pub p99_ms: f64,
+    /// The slowest.
+    pub max_ms: f64,
+}
+
 /// The rate with two workers processes as a part of the rate with one.
 #[derive(Debug, Clone, Serialize)]
 pub struct SecondWorker {
@@ -119,6 +135,7 @@ impl Results {
             connections,
             rates: Vec::new(),
             latencies: Vec::new(),
+            start: None,
             second_workers: Vec::new(),
             usual_way: None,
             audit: Audited::Not,

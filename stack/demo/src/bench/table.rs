@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use super::results::{Audited, Rate, Results, UsualWay};
+use super::results::{Audited, Rate, Results, Start, UsualWay};
 use super::series::Series;
 use super::workload;
 use crate::report::rounded;
@@ -23,6 +23,10 @@ pub fn markdown(results: &Results) -> String {
         let name = format!("{} at {}/s (70 %): time to outcome", latency.name, rounded(latency.rate_per_second));
         table.row(&format!("{name}, p50"), &latency.p50_ms, |ms| format!("{ms:.1} ms"));
         table.row(&format!("{name}, p99"), &latency.p99_ms, |ms| format!("{ms:.1} ms"));
+    }
+    if let Some(Start { claims, p50_ms, p99_ms, max_ms }) = results.start {
+        let name = format!("a claim to an idle shop, from accepted to started ({claims} claims): p50");
+        table.line(format!("| {name} | **{p50_ms:.2} ms** | p99 {p99_ms:.2} ms, slowest {max_ms:.2} ms |"));
     }
     for second in &results.second_workers {
         let name = format!("{}: two workers processes beside one", second.name);
@@ -127,6 +131,7 @@ mod tests {
             p50_ms: Series::of([12.0]),
             p99_ms: Series::of([80.25]),
         });
+        results.start = Some(Start { claims: 200, p50_ms: 0.71, p99_ms: 1.5, max_ms: 2.25 });
         results.second_workers.push(SecondWorker { name: workload::CLAIMS, ratio: Series::of([0.97, 1.02]) });
         results.usual_way = Some(UsualWay {
             connections: 16,
@@ -145,6 +150,7 @@ mod tests {
             "| coupon claims, one coupon: accepted | **20,000/s** | 20,000/s – 20,000/s |",
             "accepted **and committed** (812 a transaction) | **16,000/s** | 15,000/s – 17,000/s |",
             "| coupon claims, one coupon at 11,200/s (70 %): time to outcome, p99 | **80.2 ms** | 80.2 ms – 80.2 ms |",
+            "accepted to started (200 claims): p50 | **0.71 ms** | p99 1.50 ms, slowest 2.25 ms |",
             "two workers processes beside one | **100 %** | 97 % – 102 % |",
             "| coupon claims, the usual way (16 connections, no HTTP) | **640/s** | 640/s – 640/s |",
             "| coupon claims: Droplane beside the usual way | **25.0 ×** | |",
