@@ -71,6 +71,16 @@ impl Auth {
         tokens.shopper(&tokens.claims(token)?).map(Caller::Shopper)
     }
 
+    /// The shopper in whose name the caller acts, when a query names `sent`.
+    ///
+    /// # Errors
+    /// A001 without a valid token, A002 when it names somebody else, V001 when nobody is named, or not by an id.
+    pub fn shopper(&self, headers: &HeaderMap, sent: Option<String>) -> Result<UserId, Problem> {
+        let sent = sent.map(|id| id.parse::<UserId>()).transpose();
+        let sent = sent.map_err(|error| Problem::field("userId", error))?;
+        self.caller(headers)?.acts_for(sent)
+    }
+
     /// Who is changing the shop, as the audit log will name them.
     ///
     /// # Errors

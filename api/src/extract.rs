@@ -1,5 +1,6 @@
 //! What a request carries, checked for its shape; what is wrong with it is named by member.
 
+use std::convert::Infallible;
 use std::fmt::{self, Display};
 use std::future::Future;
 use std::marker::PhantomData;
@@ -13,6 +14,7 @@ use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
+use common::RequestId;
 use common::limits::BODY_MAX_BYTES;
 use http_body_util::{BodyExt, Limited};
 use serde::de::value::MapAccessDeserializer;
@@ -155,6 +157,18 @@ impl<S: Send + Sync, T: FromStr<Err: Display>> FromRequestParts<S> for PathId<T>
             .map_err(|_| Problem::field("path", "must be UTF-8"))?;
         let (name, text) = params.iter().next().ok_or_else(|| Problem::new(Code::X001))?;
         text.parse().map(PathId).map_err(|error| Problem::field(name, error))
+    }
+}
+
+/// The id of something that the server named, from the path. What it never named is not malformed, but simply not known.
+#[derive(Debug)]
+pub struct Named(pub Option<RequestId>);
+
+impl FromStr for Named {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Named(RequestId::parse(text)))
     }
 }
 

@@ -10,20 +10,31 @@ use crate::state::AppState;
 
 pub mod admin;
 mod balance;
+mod cart;
 mod coupons;
 mod orders;
 mod products;
 mod requests;
+mod wallet;
 
 /// Every route, as metrics know it: its method and its pattern. A test asks each of them.
-pub const TABLE: [(&str, &str); 25] = [
+pub const TABLE: [(&str, &str); 34] = [
     ("GET", "/api/products"),
     ("GET", "/api/products/{productId}"),
     ("GET", "/api/products/{productId}/stock"),
     ("GET", "/api/coupons"),
     ("POST", "/api/coupons/{couponId}/issue"),
+    ("POST", "/api/coupons/validate"),
+    ("GET", "/api/users/coupons"),
+    ("GET", "/api/cart"),
+    ("POST", "/api/cart/items"),
+    ("PATCH", "/api/cart/items/{productId}"),
+    ("DELETE", "/api/cart/items/{productId}"),
+    ("GET", "/api/orders"),
     ("POST", "/api/orders"),
+    ("GET", "/api/orders/{orderId}"),
     ("GET", "/api/users/balance"),
+    ("GET", "/api/users/balance/history"),
     ("GET", "/api/requests/{requestId}"),
     ("GET", "/api/requests/{requestId}/events"),
     ("GET", "/api/admin/products"),
@@ -50,7 +61,9 @@ pub fn all(state: AppState, readiness: Readiness, door: Door) -> Router {
         .merge(products::routes())
         .merge(coupons::routes())
         .merge(orders::routes())
+        .merge(wallet::routes())
         .merge(balance::routes())
+        .merge(cart::routes())
         .merge(requests::routes())
         .merge(admin::routes())
         .with_state(state)

@@ -10,6 +10,9 @@ pub const MAX_ID_CHARS: usize = 64;
 /// An order stands in one lane per product, so its lines are the width of what one command can hold up.
 pub const MAX_ORDER_LINES: usize = 50;
 
+/// Products in a cart. A cart is shown whole, and above this it is a warehouse; an order takes at most half of it.
+pub const MAX_CART_LINES: i64 = 100;
+
 /// Pieces on one line as sent. Above it is a typing error or mischief, not a shopper.
 pub const MAX_QUANTITY_PIECES: i64 = 100_000;
 

@@ -1,5 +1,7 @@
 //! Money is a whole number of won, and discounts never invent a fraction of one.
 
+use crate::limits::MAX_DISCOUNT_PERCENT;
+
 /// An amount of money in won. Balances, prices and totals are at or above 0; a ledger entry that takes money is below.
 pub type Won = i64;
 
@@ -21,6 +23,18 @@ pub enum Discount {
 }
 
 impl Discount {
+    /// A discount as it is stored and sent: `FIXED` or `PERCENT`, its value, and the cap of a share. None where that is no
+    /// discount.
+    pub fn of(discount_type: &str, value: i64, max_discount: Option<Won>) -> Option<Discount> {
+        match discount_type {
+            "FIXED" if value > 0 => Some(Discount::Fixed { amount: value }),
+            "PERCENT" if (1..=MAX_DISCOUNT_PERCENT).contains(&value) => {
+                Some(Discount::Percent { percent: value, max_discount })
+            }
+            _ => None,
+        }
+    }
+
     /// What is taken off an order of `total` won (at or above 0): a share is floored to the won, capped, and nothing
     /// takes more than the total.
     pub fn amount_on(&self, total: Won) -> Won {
@@ -48,6 +62,23 @@ mod tests {
 
     fn percent(percent: i64, max_discount: Option<Won>) -> Discount {
         Discount::Percent { percent, max_discount }
+    }
+
+    #[test]
+    fn what_is_stored_is_a_discount_or_none() {
+        let rows = [
+            ("FIXED", 3_000, Some(Discount::Fixed { amount: 3_000 })),
+            ("FIXED", 0, None),
+            ("PERCENT", 1, Some(percent(1, Some(500)))),
+            ("PERCENT", 100, Some(percent(100, Some(500)))),
+            ("PERCENT", 0, None),
+            ("PERCENT", 101, None),
+            ("percent", 10, None),
+            ("", 10, None),
+        ];
+        for (discount_type, value, meant) in rows {
+            assert_eq!(Discount::of(discount_type, value, Some(500)), meant, "{discount_type} {value}");
+        }
     }
 
     #[test]

@@ -32,10 +32,10 @@ pub const STATEMENT_CACHE_STATEMENTS: usize = 256;
 pub const SESSION_STATEMENT_TIMEOUT_SECONDS: u64 = 15;
 /// A connection that comes back from a caller who gave up may take this long to become usable; then it is closed.
 pub const SESSION_CLEANUP_MAX_SECONDS: u64 = 2;
-/// An operator's change waits at most this long for a row that a batch holds.
-pub const ADMIN_LOCK_TIMEOUT_MS: u64 = 1_500;
-/// An operator's change is a handful of statements over single rows.
-pub const ADMIN_STATEMENT_TIMEOUT_MS: u64 = 3_000;
+/// A change that `api` makes waits at most this long for a row that a batch holds.
+pub const CHANGE_LOCK_TIMEOUT_MS: u64 = 1_500;
+/// A change that `api` makes is a handful of statements over single rows.
+pub const CHANGE_STATEMENT_TIMEOUT_MS: u64 = 3_000;
 /// A consistent read of everything (the audit) may take this long a statement; it locks no row, but holds back vacuum.
 pub const SNAPSHOT_STATEMENT_TIMEOUT_SECONDS: u64 = 60;
 /// A migration waits at most this long for a table at a time: everybody who comes after it stands behind it.
@@ -111,8 +111,8 @@ const _: () = {
     assert!(POOL_REST_BEFORE_PING_SECONDS < POOL_IDLE_TIMEOUT_SECONDS);
     assert!(POOL_IDLE_TIMEOUT_SECONDS < POOL_LIFETIME_SECONDS);
     // A statement that waits for a lock needs time left for its work.
-    assert!(ADMIN_LOCK_TIMEOUT_MS < ADMIN_STATEMENT_TIMEOUT_MS);
-    assert!(ADMIN_STATEMENT_TIMEOUT_MS <= SESSION_STATEMENT_TIMEOUT_SECONDS * 1_000);
+    assert!(CHANGE_LOCK_TIMEOUT_MS < CHANGE_STATEMENT_TIMEOUT_MS);
+    assert!(CHANGE_STATEMENT_TIMEOUT_MS <= SESSION_STATEMENT_TIMEOUT_SECONDS * 1_000);
     assert!(MIGRATION_LOCK_TIMEOUT_SECONDS < MIGRATION_WAIT_MAX_SECONDS);
     // A lease is renewed at a third of it; by default one lost answer must not lose the lease.
     assert!(REDIS_RESPONSE_TIMEOUT_MS < LANE_LEASE_DEFAULT_SECONDS * 1_000 / 3);

@@ -27,5 +27,5 @@ pub fn routes() -> Router<AppState> {
 
 /// Begins a change. It waits shortly for a row that a batch holds, and holds none for long.
 async fn change(pool: &PgPool) -> Result<Transaction, Problem> {
-    Ok(begin(pool, Timeouts::ADMIN).await?)
+    Ok(begin(pool, Timeouts::CHANGE).await?)
 }

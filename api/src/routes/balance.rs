@@ -1,24 +1,29 @@
-//! A shopper's balance.
+//! A shopper's balance, and how it came about.
 
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::routing::get;
 use axum::{Json, Router};
+use chrono::{DateTime, Utc};
 use common::{UserId, Won};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::extract::Params;
+use crate::page::PageParams;
 use crate::problem::Problem;
 use crate::state::AppState;
 
 pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/api/users/balance", get(show))
+    Router::new().route("/api/users/balance", get(show)).route("/api/users/balance/history", get(history))
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct OfUser {
     user_id: Option<String>,
+    limit: Option<String>,
+    cursor: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -33,13 +38,56 @@ async fn show(
     headers: HeaderMap,
     Params(params): Params<OfUser>,
 ) -> Result<Json<Balance>, Problem> {
-    let named = params.user_id.map(|id| id.parse::<UserId>()).transpose();
-    let named = named.map_err(|error| Problem::field("userId", error))?;
-    let user_id = state.auth.caller(&headers)?.acts_for(named)?;
+    let user_id = state.auth.shopper(&headers, params.user_id)?;
     let balance: Option<Won> = sqlx::query_scalar("select balance from users where user_id = $1")
         .bind(user_id.as_str())
         .fetch_optional(&state.pool)
         .await?;
     // Who never charged has no row.
     Ok(Json(Balance { user_id, balance: balance.unwrap_or(0) }))
+}
+
+#[derive(Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+struct Entry {
+    #[serde(skip)]
+    entry: String,
+    #[serde(rename = "type")]
+    kind: String,
+    amount: Won,
+    balance_after: Won,
+    reference_id: Uuid,
+    created_at: DateTime<Utc>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct History {
+    entries: Vec<Entry>,
+    next_cursor: Option<String>,
+}
+
+async fn history(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    Params(params): Params<OfUser>,
+) -> Result<Json<History>, Problem> {
+    let page = PageParams::of(params.limit, params.cursor).page::<u64>()?;
+    let user_id = state.auth.shopper(&headers, params.user_id)?;
+    let rows: Vec<Entry> = sqlx::query_as(
+        "select entry::text as entry, kind, amount, balance_after, reference_id, created_at
+           from ledger
+          where user_id = $1
+                -- newest first, so the cursor is the oldest entry that was shown
+            and ($2 = '' or entry < $2::bigint)
+          order by ledger.entry desc
+          limit $3",
+    )
+    .bind(user_id.as_str())
+    .bind(&page.after)
+    .bind(page.limit())
+    .fetch_all(&state.pool)
+    .await?;
+    let (entries, next_cursor) = page.cut(rows, |row| &row.entry);
+    Ok(Json(History { entries, next_cursor }))
 }

@@ -1,21 +1,27 @@
-//! Orders.
+//! Orders: placed through the line, and shown as they were decided.
 
-use axum::Router;
+use std::collections::HashMap;
+
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use axum::routing::post;
+use axum::routing::get;
+use axum::{Json, Router};
+use chrono::{DateTime, Utc};
 use common::{Command, CouponId, OrderItem, PlaceOrder, UserId, Won};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::auth::Caller;
-use crate::extract::{JsonBody, Object};
+use crate::error_table::Code;
+use crate::extract::{JsonBody, Named, Object, Params, PathId};
+use crate::page::PageParams;
 use crate::problem::Problem;
 use crate::state::AppState;
 use crate::submit::{Wishes, submit};
 
 pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/api/orders", post(place))
+    Router::new().route("/api/orders", get(list).post(place)).route("/api/orders/{orderId}", get(show))
 }
 
 #[derive(Deserialize)]
@@ -58,4 +64,171 @@ impl Order {
 
 fn nobody() -> UserId {
     "nobody".parse().expect("letters are an id")
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OfUser {
+    user_id: Option<String>,
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+/// An order as it was decided. Prices and the discount are those of then, names those of now.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Placed {
+    order_id: Uuid,
+    user_id: String,
+    items: Vec<Line>,
+    total_amount: Won,
+    discount_amount: Won,
+    final_amount: Won,
+    coupon_id: Option<String>,
+    created_at: DateTime<Utc>,
+    sync: Sync,
+}
+
+#[derive(Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    #[serde(skip)]
+    order_id: Uuid,
+    product_id: String,
+    product_name: String,
+    quantity: i64,
+    unit_price: Won,
+    subtotal: Won,
+}
+
+/// Whether the order system has the order.
+#[derive(Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+struct Sync {
+    synced: bool,
+    sync_attempts: i32,
+    last_sync_error: Option<String>,
+    next_retry_at: Option<DateTime<Utc>>,
+    synced_at: Option<DateTime<Utc>>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    cursor: String,
+    order_id: Uuid,
+    user_id: String,
+    total_amount: Won,
+    discount_amount: Won,
+    final_amount: Won,
+    coupon_id: Option<String>,
+    created_at: DateTime<Utc>,
+    #[sqlx(flatten)]
+    sync: Sync,
+}
+
+/// The columns of [`Row`], from orders and their syncs.
+macro_rules! order_columns {
+    () => {
+        "order_id::text as cursor, order_id, user_id, total_amount, discount_amount, final_amount, coupon_id, \
+         created_at, synced_at is not null as synced, attempts as sync_attempts, last_error as last_sync_error, \
+         case when attempts > 0 and synced_at is null then next_attempt_at end as next_retry_at, synced_at"
+    };
+}
+
+async fn show(
+    State(state): State<AppState>,
+    PathId(Named(order_id)): PathId<Named>,
+    headers: HeaderMap,
+    Params(params): Params<OfUser>,
+) -> Result<Json<Placed>, Problem> {
+    let user_id = state.auth.shopper(&headers, params.user_id)?;
+    let order_id = order_id.ok_or_else(not_found)?;
+    let rows: Vec<Row> = sqlx::query_as(concat!(
+        "select ",
+        order_columns!(),
+        " from orders
+          join order_syncs using (order_id)
+         where order_id = $1
+           -- somebody else's order is as unknown as one that is not there
+           and user_id = $2"
+    ))
+    .bind(order_id.as_uuid())
+    .bind(user_id.as_str())
+    .fetch_all(&state.pool)
+    .await?;
+    let placed = with_lines(&state, rows).await?.pop();
+    placed.map(Json).ok_or_else(not_found)
+}
+
+fn not_found() -> Problem {
+    Problem::new(Code::O001)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Orders {
+    orders: Vec<Placed>,
+    next_cursor: Option<String>,
+}
+
+async fn list(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    Params(params): Params<OfUser>,
+) -> Result<Json<Orders>, Problem> {
+    let page = PageParams::of(params.limit, params.cursor).page::<Uuid>()?;
+    let user_id = state.auth.shopper(&headers, params.user_id)?;
+    let rows: Vec<Row> = sqlx::query_as(concat!(
+        "select ",
+        order_columns!(),
+        " from orders
+          join order_syncs using (order_id)
+         where user_id = $1
+               -- newest first: ids of orders rise with their time, so the cursor is the oldest that was shown
+           and ($2 = '' or order_id < $2::uuid)
+         order by order_id desc
+         limit $3"
+    ))
+    .bind(user_id.as_str())
+    .bind(&page.after)
+    .bind(page.limit())
+    .fetch_all(&state.pool)
+    .await?;
+    let (rows, next_cursor) = page.cut(rows, |row| &row.cursor);
+    let orders = with_lines(&state, rows).await?;
+    Ok(Json(Orders { orders, next_cursor }))
+}
+
+/// Reads the lines of all these orders at once.
+async fn with_lines(state: &AppState, rows: Vec<Row>) -> Result<Vec<Placed>, Problem> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.order_id).collect();
+    let lines: Vec<Line> = sqlx::query_as(
+        "select order_id, product_id, name as product_name, quantity, unit_price, unit_price * quantity as subtotal
+           from order_lines
+           join products using (product_id)
+          where order_id = any($1)
+          order by order_id, line",
+    )
+    .bind(ids)
+    .fetch_all(&state.pool)
+    .await?;
+    let mut lines_of: HashMap<Uuid, Vec<Line>> = HashMap::new();
+    for line in lines {
+        lines_of.entry(line.order_id).or_default().push(line);
+    }
+    let placed = rows.into_iter().map(|row| Placed {
+        items: lines_of.remove(&row.order_id).unwrap_or_default(),
+        order_id: row.order_id,
+        user_id: row.user_id,
+        total_amount: row.total_amount,
+        discount_amount: row.discount_amount,
+        final_amount: row.final_amount,
+        coupon_id: row.coupon_id,
+        created_at: row.created_at,
+        sync: row.sync,
+    });
+    Ok(placed.collect())
 }

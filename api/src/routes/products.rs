@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error_table::Code;
 use crate::extract::{Params, PathId};
 use crate::limits::MAX_SEARCH_CHARS;
-use crate::page::PageParams;
+use crate::page::{Page, PageParams};
 use crate::problem::Problem;
 use crate::shape::Shape;
 use crate::state::AppState;
@@ -51,22 +51,47 @@ async fn list(State(state): State<AppState>, Params(params): Params<ListParams>)
     let mut shape = Shape::new();
     shape.text("q", &search, 0..=MAX_SEARCH_CHARS);
     shape.checked()?;
-    let rows: Vec<Product> = sqlx::query_as(
+    let rows = match search.trim() {
+        "" => all(&state, &page).await?,
+        text => named(&state, &page, text).await?,
+    };
+    let (products, next_cursor) = page.cut(rows, |row| &row.product_id);
+    Ok(Json(Products { products, next_cursor }))
+}
+
+async fn all(state: &AppState, page: &Page) -> Result<Vec<Product>, Problem> {
+    let rows = sqlx::query_as(
         "select product_id, name, description, price, stock
            from products
           where product_id > $1
-                -- a plain search in the name, in which no character has a meaning of its own
-            and ($3 = '' or position(lower($3) in lower(name)) > 0)
           order by product_id
           limit $2",
     )
     .bind(&page.after)
     .bind(page.limit())
-    .bind(search.trim())
     .fetch_all(&state.pool)
     .await?;
-    let (products, next_cursor) = page.cut(rows, |row| &row.product_id);
-    Ok(Json(Products { products, next_cursor }))
+    Ok(rows)
+}
+
+async fn named(state: &AppState, page: &Page, text: &str) -> Result<Vec<Product>, Problem> {
+    let rows = sqlx::query_as(
+        "select product_id, name, description, price, stock
+           from products
+          where product_id > $1
+                -- the index finds names with the same pairs of characters, ...
+            and search_grams(name) @> search_grams($3)
+                -- ... of which those hold the text; no character of it has a meaning of its own
+            and position(lower(normalize($3, NFKC)) in lower(normalize(name, NFKC))) > 0
+          order by product_id
+          limit $2",
+    )
+    .bind(&page.after)
+    .bind(page.limit())
+    .bind(text)
+    .fetch_all(&state.pool)
+    .await?;
+    Ok(rows)
 }
 
 async fn show(State(state): State<AppState>, PathId(product_id): PathId<ProductId>) -> Result<Json<Product>, Problem> {

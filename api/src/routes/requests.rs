@@ -12,11 +12,10 @@ use axum::routing::get;
 use common::RequestId;
 use futures::Stream;
 use serde::Deserialize;
-use std::str::FromStr;
 
 use crate::auth::Caller;
 use crate::error_table::Code;
-use crate::extract::{Params, PathId};
+use crate::extract::{Named, Params, PathId};
 use crate::language::Language;
 use crate::limits::EVENTS_REFRESH;
 use crate::problem::Problem;
@@ -32,23 +31,6 @@ pub(super) fn routes() -> Router<AppState> {
     Router::new().route("/api/requests/{requestId}", get(show)).route("/api/requests/{requestId}/events", get(events))
 }
 
-/// The id in the path. What no request can be called is simply not known.
-struct Named(Option<RequestId>);
-
-impl FromStr for Named {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(Named(RequestId::parse(text)))
-    }
-}
-
-impl Named {
-    fn id(self) -> Result<RequestId, Problem> {
-        self.0.ok_or_else(|| Problem::new(Code::R001))
-    }
-}
-
 #[derive(Deserialize)]
 struct ShowParams {
     wait: Option<String>,
@@ -56,14 +38,14 @@ struct ShowParams {
 
 async fn show(
     State(state): State<AppState>,
-    PathId(named): PathId<Named>,
+    PathId(Named(id)): PathId<Named>,
     headers: HeaderMap,
     Params(params): Params<ShowParams>,
 ) -> Result<Response, Problem> {
     let seconds = params.wait.as_deref().map_or(Ok(0), str::parse::<u64>);
     let seconds = seconds.map_err(|_| Problem::field("wait", "must be a number of seconds"))?;
     let caller = state.auth.caller(&headers)?;
-    let id = named.id()?;
+    let id = id.ok_or_else(|| Problem::new(Code::R001))?;
     // Before looking: the outcome may come right after the look.
     let wait = bounded_wait(seconds).and_then(|wait| Some((wait, state.waiters.register(id)?)));
     let mut found = look_up(&state, id, &caller).await?;
@@ -75,11 +57,11 @@ async fn show(
 
 async fn events(
     State(state): State<AppState>,
-    PathId(named): PathId<Named>,
+    PathId(Named(id)): PathId<Named>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let caller = state.auth.caller(&headers)?;
-    let id = named.id()?;
+    let id = id.ok_or_else(|| Problem::new(Code::R001))?;
     let waiter = state.waiters.register(id);
     let found = look_up(&state, id, &caller).await?;
     let language = Language::of(&headers);

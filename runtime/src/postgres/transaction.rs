@@ -1,7 +1,8 @@
 //! Transactions whose every wait ends: the session is closed by Postgres itself when we are stopped, starved or gone.
 
 use crate::limits::{
-    ADMIN_LOCK_TIMEOUT_MS, ADMIN_STATEMENT_TIMEOUT_MS, SESSION_CLEANUP_MAX_SECONDS, SNAPSHOT_STATEMENT_TIMEOUT_SECONDS,
+    CHANGE_LOCK_TIMEOUT_MS, CHANGE_STATEMENT_TIMEOUT_MS, SESSION_CLEANUP_MAX_SECONDS,
+    SNAPSHOT_STATEMENT_TIMEOUT_SECONDS,
 };
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, Postgres, raw_sql};
@@ -23,17 +24,17 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
-    /// An operator's change: it must not hold the rows of a lane for long, nor wait long behind a batch.
-    pub const ADMIN: Timeouts = Timeouts {
-        statement: Duration::from_millis(ADMIN_STATEMENT_TIMEOUT_MS),
-        lock: Duration::from_millis(ADMIN_LOCK_TIMEOUT_MS),
-        idle_in_transaction: Duration::from_millis(ADMIN_STATEMENT_TIMEOUT_MS),
+    /// A change that `api` makes, an operator's or one of a cart: it must not hold the rows of a lane for long, nor wait long behind a batch.
+    pub const CHANGE: Timeouts = Timeouts {
+        statement: Duration::from_millis(CHANGE_STATEMENT_TIMEOUT_MS),
+        lock: Duration::from_millis(CHANGE_LOCK_TIMEOUT_MS),
+        idle_in_transaction: Duration::from_millis(CHANGE_STATEMENT_TIMEOUT_MS),
     };
 
     /// A long read, as the audit makes: no rows are locked, so only the server's patience matters.
     pub const SNAPSHOT: Timeouts = Timeouts {
         statement: Duration::from_secs(SNAPSHOT_STATEMENT_TIMEOUT_SECONDS),
-        lock: Duration::from_millis(ADMIN_LOCK_TIMEOUT_MS),
+        lock: Duration::from_millis(CHANGE_LOCK_TIMEOUT_MS),
         idle_in_transaction: Duration::from_secs(SNAPSHOT_STATEMENT_TIMEOUT_SECONDS),
     };
 

@@ -88,17 +88,17 @@ async fn a_server_that_is_away_is_transient_and_the_pool_recovers() {
     let mut postgres = Postgres::start(PostgresOptions::default()).expect("Postgres starts");
     postgres.stop(Shutdown::Fast);
     let pool = pool(&postgres.url("postgres"), 2, "away").expect("no connection is needed yet");
-    let away = begin(&pool, Timeouts::ADMIN).await.expect_err("nobody is there");
+    let away = begin(&pool, Timeouts::CHANGE).await.expect_err("nobody is there");
     assert_eq!(classify(&away), Fault::Transient, "{away:?}");
 
     postgres.start_again().expect("Postgres starts again");
-    begin(&pool, Timeouts::ADMIN).await.expect("Postgres is there").commit().await.expect("committed");
+    begin(&pool, Timeouts::CHANGE).await.expect("Postgres is there").commit().await.expect("committed");
 
     // The session in the pool is dead now, and nobody has told the pool.
     postgres.stop(Shutdown::Immediate);
     postgres.start_again().expect("Postgres starts again");
     wait_for_async("a transaction after the crash", SOON, || async {
-        match begin(&pool, Timeouts::ADMIN).await {
+        match begin(&pool, Timeouts::CHANGE).await {
             Ok(transaction) => transaction.rollback().await.ok(),
             Err(error) => {
                 assert_eq!(classify(&error), Fault::Transient, "{error:?}");

@@ -149,7 +149,7 @@ async fn each_timeout_ends_what_it_is_for() {
 async fn only_a_commit_changes_anything() {
     let mut scene = Scene::new(1).await;
     let begun = async |scene: &Scene| {
-        let mut transaction = begin(&scene.pool, Timeouts::ADMIN).await.expect("begun");
+        let mut transaction = begin(&scene.pool, Timeouts::CHANGE).await.expect("begun");
         take_one(&mut transaction).await.expect("taken");
         transaction
     };
@@ -167,7 +167,7 @@ async fn only_a_commit_changes_anything() {
 #[tokio::test]
 async fn a_commit_after_an_overlooked_error_is_no_success() {
     let mut scene = Scene::new(1).await;
-    let mut transaction = begin(&scene.pool, Timeouts::ADMIN).await.expect("begun");
+    let mut transaction = begin(&scene.pool, Timeouts::CHANGE).await.expect("begun");
     take_one(&mut transaction).await.expect("taken");
     transaction.execute("select 1 / 0").await.expect_err("division by zero");
     let error = transaction.commit().await.expect_err("nothing was committed");
@@ -208,7 +208,7 @@ async fn give_up_midway<T>(scene: &mut Scene, opening: impl Future<Output = T>) 
 async fn a_begin_that_is_given_up_leaves_no_transaction_behind() {
     let mut scene = Scene::new(1).await;
     let pool = scene.pool.clone();
-    give_up_midway(&mut scene, begin(&pool, Timeouts::ADMIN)).await;
+    give_up_midway(&mut scene, begin(&pool, Timeouts::CHANGE)).await;
     resting(&pool).await;
     scene.wait_for_sessions(&["idle"]).await;
 
@@ -227,7 +227,7 @@ async fn a_session_without_answers_does_not_keep_its_place_in_the_pool() {
     let mut frozen = Vec::new();
 
     // While it is open.
-    let mut transaction = begin(&scene.pool, Timeouts::ADMIN).await.expect("begun");
+    let mut transaction = begin(&scene.pool, Timeouts::CHANGE).await.expect("begun");
     frozen.push(backend(&mut transaction).await);
     signal(Signal::STOP, frozen[0]);
     tokio::time::timeout(patience, take_one(&mut transaction)).await.expect_err("no answer");

@@ -69,13 +69,8 @@ impl CouponRow {
     pub(super) fn into_coupon(self) -> Result<(CouponId, Coupon), StoreError> {
         let unreadable =
             |why: String| StoreError::Unreadable { doing: "reading coupons", row: self.coupon_id.clone(), why };
-        let discount = match (self.discount_type.as_str(), u8::try_from(self.discount_value)) {
-            ("FIXED", _) => Discount::Fixed { amount: self.discount_value },
-            ("PERCENT", Ok(percent)) => {
-                Discount::Percent { percent: percent.into(), max_discount: self.max_discount_amount }
-            }
-            (other, _) => return Err(unreadable(format!("no discount `{other}` of {}", self.discount_value))),
-        };
+        let discount = Discount::of(&self.discount_type, self.discount_value, self.max_discount_amount)
+            .ok_or_else(|| unreadable(format!("no discount `{}` of {}", self.discount_type, self.discount_value)))?;
         let id = self.coupon_id.parse().map_err(|error: common::InvalidId| unreadable(error.to_string()))?;
         let coupon = Coupon {
             discount,

@@ -1,24 +1,15 @@
-//! The whole path with both real programs, over HTTP like any client: `api` killed between append and answer, and a Redis
-//! that loses everything.
-
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-#[path = "../../../workers/tests/support/model.rs"]
-mod model;
+//! `api` killed between append and answer, and a Redis that loses everything.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use common::{ClaimCoupon, Command, RequestId};
-use reqwest::{Client, RequestBuilder};
-use runtime::fault_points::{FOLDER_VARIABLE, Point};
+use runtime::fault_points::Point;
 use serde_json::{Value, json};
-use sqlx::PgPool;
-use stack::{Launch, Process, Redis, RedisOptions, free_port, fresh_database, wait_for, wait_for_async};
-use tempfile::TempDir;
+use stack::wait_for;
 
-const DEADLINE: Duration = Duration::from_secs(60);
-const ADMIN_TOKEN: &str = "the operators' token";
+use crate::model;
+use crate::shop::{DEADLINE, Shop, answer};
+
 /// How often `api` is killed.
 const KILLS: usize = 10;
 /// Clients at once.
@@ -26,84 +17,9 @@ const CLIENTS: usize = 8;
 /// Fewer coupons than clients, so that the order of arrival shows.
 const COUPONS: i64 = 50;
 
-/// Both programs with servers of their own. Fields end in this order.
-struct Shop {
-    api: Process,
-    _workers: Process,
-    launch: Launch,
-    base: String,
-    operators: String,
-    http: Client,
-    pool: PgPool,
-    redis: Redis,
-    folder: TempDir,
-}
-
 impl Shop {
-    async fn open() -> Shop {
-        let (redis, folder) = (Redis::start(RedisOptions::default()).unwrap(), tempfile::tempdir().unwrap());
-        let database_url = fresh_database();
-        let (port, metrics_port) = (free_port(), free_port());
-        let program = |name: &str| {
-            Launch::new(env!("CARGO_BIN_EXE_demo"), folder.path().join(format!("{name}.log")))
-                .only_env()
-                .arg(name)
-                .env("DATABASE_URL", &database_url)
-                .env("REDIS_URL", redis.url())
-                .env(FOLDER_VARIABLE, folder.path())
-        };
-        let launch = program("serve-api")
-            .env("API_ADDR", format!("127.0.0.1:{port}"))
-            .env("METRICS_ADDR", format!("127.0.0.1:{metrics_port}"))
-            .env("AUTH_MODE", "off")
-            .env("ADMIN_TOKEN", ADMIN_TOKEN);
-        let workers = program("serve-workers").env("METRICS_ADDR", "127.0.0.1:0").env("LANE_LEASE", "1s");
-        let shop = Shop {
-            api: launch.spawn().unwrap(),
-            _workers: workers.spawn().unwrap(),
-            launch,
-            base: format!("http://127.0.0.1:{port}"),
-            operators: format!("http://127.0.0.1:{metrics_port}"),
-            http: Client::new(),
-            pool: PgPool::connect_lazy(&database_url).unwrap(),
-            redis,
-            folder,
-        };
-        shop.wait_until_ready().await;
-        shop
-    }
-
-    async fn wait_until_ready(&self) {
-        wait_for_async("api to be ready", DEADLINE, || async {
-            let answer = self.http.get(format!("{}/readyz", self.operators)).send().await.ok()?;
-            answer.status().is_success().then_some(())
-        })
-        .await;
-    }
-
-    async fn as_admin(&self, path: &str, body: &Value) {
-        let post = self.http.post(format!("{}/api/admin{path}", self.base)).bearer_auth(ADMIN_TOKEN).json(body);
-        let answer = post.send().await.unwrap();
-        assert!(answer.status().is_success(), "{path}: {answer:?}");
-    }
-
-    async fn coupon(&self, id: &str, total: i64) {
-        let coupon = json!({"couponId": id, "name": id, "discountType": "FIXED", "discountValue": 1000,
-                            "totalQuantity": total, "validDays": 30});
-        self.as_admin("/coupons", &coupon).await;
-    }
-
-    fn claim(&self, coupon: &str, user: &str) -> RequestBuilder {
-        self.http.post(format!("{}/api/coupons/{coupon}/issue", self.base)).json(&json!({ "userId": user }))
-    }
-
-    /// The outcome of a claim: its status, and the body.
-    async fn decided(&self, claim: RequestBuilder) -> (u16, Value) {
-        answer(claim.header("prefer", "wait=30")).await
-    }
-
     async fn document(&self, id: &str) -> (u16, Value) {
-        answer(self.http.get(format!("{}/api/requests/{id}", self.base))).await
+        self.get(&format!("/api/requests/{id}")).await
     }
 
     /// The outcomes of all that was accepted are the model's, every promise was kept, and nothing is left in line.
@@ -114,11 +30,6 @@ impl Shop {
         let left = || self.redis.command(&["EXISTS", "{coupon}:line", "{coupon}:leases", "{coupon}:records"]).unwrap();
         wait_for("the line to be empty", DEADLINE, || (left() == "0").then_some(()));
     }
-}
-
-async fn answer(request: RequestBuilder) -> (u16, Value) {
-    let answer = request.send().await.unwrap();
-    (answer.status().as_u16(), answer.json().await.unwrap_or_default())
 }
 
 fn command(user: &str, coupon: &str) -> Command {
@@ -160,8 +71,7 @@ async fn api_killed_between_append_and_answer() {
         }
     }
     for id in accepted.keys() {
-        let url = format!("{}/api/requests/{id}?wait=30", shop.base);
-        let (status, document) = answer(shop.http.get(url)).await;
+        let (status, document) = shop.get(&format!("/api/requests/{id}?wait=30")).await;
         assert!(status == 200 && document["decidedAt"].is_string(), "{document}");
     }
     let winners: i64 = sqlx::query_scalar("select count(*) from user_coupons").fetch_one(&shop.pool).await.unwrap();

@@ -1,0 +1,12 @@
+//! The whole path with both real programs, over HTTP like any client: every sequence diagram of the shop, `api` killed
+//! between append and answer, and a Redis that loses everything.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod crashes;
+mod diagram_1;
+mod diagram_2;
+mod diagram_3;
+#[path = "../../../../workers/tests/support/model.rs"]
+mod model;
+mod shop;

@@ -1,0 +1,113 @@
+//! Both programs with servers of their own, for tests that need the whole path.
+
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder};
+use runtime::fault_points::FOLDER_VARIABLE;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use stack::{Launch, Process, Redis, RedisOptions, free_port, fresh_database, wait_for_async};
+use tempfile::TempDir;
+
+/// For whatever should happen at once, on a machine that is busy with other tests.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+const ADMIN_TOKEN: &str = "the operators' token";
+
+/// Both programs with servers of their own. Fields end in this order.
+pub struct Shop {
+    pub api: Process,
+    _workers: Process,
+    pub launch: Launch,
+    base: String,
+    operators: String,
+    http: Client,
+    pub pool: PgPool,
+    pub redis: Redis,
+    pub folder: TempDir,
+}
+
+impl Shop {
+    pub async fn open() -> Shop {
+        let (redis, folder) = (Redis::start(RedisOptions::default()).unwrap(), tempfile::tempdir().unwrap());
+        let database_url = fresh_database();
+        let (port, metrics_port) = (free_port(), free_port());
+        let program = |name: &str| {
+            Launch::new(env!("CARGO_BIN_EXE_demo"), folder.path().join(format!("{name}.log")))
+                .only_env()
+                .arg(name)
+                .env("DATABASE_URL", &database_url)
+                .env("REDIS_URL", redis.url())
+                .env(FOLDER_VARIABLE, folder.path())
+        };
+        let launch = program("serve-api")
+            .env("API_ADDR", format!("127.0.0.1:{port}"))
+            .env("METRICS_ADDR", format!("127.0.0.1:{metrics_port}"))
+            .env("AUTH_MODE", "off")
+            .env("ADMIN_TOKEN", ADMIN_TOKEN);
+        let workers = program("serve-workers").env("METRICS_ADDR", "127.0.0.1:0").env("LANE_LEASE", "1s");
+        let shop = Shop {
+            api: launch.spawn().unwrap(),
+            _workers: workers.spawn().unwrap(),
+            launch,
+            base: format!("http://127.0.0.1:{port}"),
+            operators: format!("http://127.0.0.1:{metrics_port}"),
+            http: Client::new(),
+            pool: PgPool::connect_lazy(&database_url).unwrap(),
+            redis,
+            folder,
+        };
+        shop.wait_until_ready().await;
+        shop
+    }
+
+    pub async fn wait_until_ready(&self) {
+        wait_for_async("api to be ready", DEADLINE, || async {
+            let answer = self.http.get(format!("{}/readyz", self.operators)).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base))
+    }
+
+    /// The status and the body of what a shopper asks.
+    pub async fn get(&self, path: &str) -> (u16, Value) {
+        answer(self.request(Method::GET, path)).await
+    }
+
+    /// The same for what a shopper sends.
+    pub async fn send(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
+        answer(self.request(method, path).json(body)).await
+    }
+
+    /// What an operator sends, which must be done.
+    pub async fn as_admin(&self, path: &str, body: &Value) -> Value {
+        let post = self.request(Method::POST, &format!("/api/admin{path}")).bearer_auth(ADMIN_TOKEN).json(body);
+        let (status, body) = answer(post).await;
+        assert!((200..300).contains(&status), "{path}: {status} {body}");
+        body
+    }
+
+    pub async fn coupon(&self, id: &str, total: i64) {
+        let coupon = json!({"couponId": id, "name": id, "discountType": "FIXED", "discountValue": 1000,
+                            "totalQuantity": total, "validDays": 30});
+        self.as_admin("/coupons", &coupon).await;
+    }
+
+    pub fn claim(&self, coupon: &str, user: &str) -> RequestBuilder {
+        self.request(Method::POST, &format!("/api/coupons/{coupon}/issue")).json(&json!({ "userId": user }))
+    }
+
+    /// The outcome of a command: its status, and the body.
+    pub async fn decided(&self, command: RequestBuilder) -> (u16, Value) {
+        answer(command.header("prefer", "wait=30")).await
+    }
+}
+
+/// The status and the body of an answer; null where it has none.
+pub async fn answer(request: RequestBuilder) -> (u16, Value) {
+    let answer = request.send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+}
