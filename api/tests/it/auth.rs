@@ -34,9 +34,10 @@ fn token(changed: Value) -> String {
     signed(Algorithm::HS256, SECRET, &claims(changed))
 }
 
-async fn with_tokens() -> Shop {
+/// A shop that demands tokens, and a good one of user1.
+pub async fn with_tokens() -> (Shop, String) {
     let plan = Plan::default().env("AUTH_MODE", "jwt").env("JWT_SECRET", SECRET);
-    plan.env("JWT_ISSUER", "shop").env("JWT_AUDIENCE", "api").open().await
+    (plan.env("JWT_ISSUER", "shop").env("JWT_AUDIENCE", "api").open().await, token(json!({})))
 }
 
 async fn claim(shop: &Shop, token: &str, body: &Value) -> Answer {
@@ -45,7 +46,7 @@ async fn claim(shop: &Shop, token: &str, body: &Value) -> Answer {
 
 #[tokio::test]
 async fn only_good_tokens_are_believed() {
-    let shop = with_tokens().await;
+    let (shop, _) = with_tokens().await;
     let good = [
         token(json!({})),
         token(json!({"aud": ["other", "api"]})),
@@ -91,7 +92,7 @@ async fn only_good_tokens_are_believed() {
 
 #[tokio::test]
 async fn a_shopper_acts_and_sees_only_in_their_own_name() {
-    let shop = with_tokens().await;
+    let (shop, _) = with_tokens().await;
     let (mine, others) = (token(json!({})), token(json!({"sub": "user2"})));
     let order = |user: Value| json!({"userId": user, "items": [{"productId": "P1", "quantity": 1}]});
     let place = |user: Value| send(shop.post("/api/orders", &order(user)).bearer_auth(&mine));
@@ -117,7 +118,7 @@ async fn a_shopper_acts_and_sees_only_in_their_own_name() {
 
 #[tokio::test]
 async fn shape_comes_before_identity_and_the_catalogue_needs_none() {
-    let shop = with_tokens().await;
+    let (shop, _) = with_tokens().await;
     assert_eq!(send(shop.post("/api/orders", &json!({"items": []}))).await.problem(), (400, "V001"));
     assert_eq!(send(shop.post("/api/coupons/C1/issue", &json!({"userId": 7}))).await.problem(), (400, "V001"));
     let order = json!({"items": [{"productId": "P1", "quantity": 1}]});
@@ -129,7 +130,7 @@ async fn shape_comes_before_identity_and_the_catalogue_needs_none() {
 
 #[tokio::test]
 async fn operators_need_the_token_or_the_role() {
-    let shop = with_tokens().await;
+    let (shop, _) = with_tokens().await;
     let ask = |token: Option<String>| {
         let request = shop.get("/api/admin/products");
         send(match token {

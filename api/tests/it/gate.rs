@@ -64,6 +64,29 @@ async fn raising_the_total_opens_the_gate() {
     assert_eq!(claim(&shop, "user2").await.status, 202);
 }
 
+/// An operator raises the total while a worker has committed the last unit and not told the gate yet: whichever message
+/// comes first, the gate ends open.
+#[tokio::test]
+async fn messages_that_cross_leave_the_gate_open() {
+    let shop = Shop::open().await;
+    let worker = sell_out(&shop).await;
+    let raise = async |total: i64| {
+        let raised = json!({"totalQuantity": total});
+        send(shop.as_admin(Method::PATCH, "/api/admin/coupons/C1").json(&raised)).await
+    };
+    assert_eq!(raise(2).await.status, 200);
+    shop.claim("C1", "user2").await;
+    let batch = worker.claim().await;
+    // Raised once more between the worker's commit, which saw 2 of 2, and its ack.
+    sqlx::query("update coupons set issued_quantity = 2").execute(&shop.pool).await.unwrap();
+    assert_eq!(raise(3).await.status, 200);
+    assert_eq!(gate(&shop), (2, 3));
+    let late = Gate { lane: "coupon:C1".parse().unwrap(), used: 2, limit: 2 };
+    worker.ack(&batch, &receipts(&batch, yes), vec![late]).await;
+    assert_eq!(gate(&shop), (2, 3));
+    assert_eq!(claim(&shop, "user3").await.status, 202);
+}
+
 #[tokio::test]
 async fn a_gate_that_was_not_told_is_told_by_the_next_claim() {
     let shop = Shop::open().await;

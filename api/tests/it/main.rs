@@ -3,6 +3,9 @@
 
 mod admin;
 mod auth;
+mod belongings;
+mod cart;
+mod catalogue;
 mod commands;
 mod faults;
 mod gate;
