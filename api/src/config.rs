@@ -1,7 +1,7 @@
 //! What `api` is told at its start.
 
 use clap::Args;
-use runtime::config::{AuthArgs, DoorArgs, LaneArgs, ServicesArgs, TelemetryArgs};
+use runtime::config::{AuthArgs, DoorArgs, LaneArgs, PopularArgs, ServicesArgs, TelemetryArgs};
 
 /// The configuration of `api`, from flags or environment variables.
 #[derive(Debug, Clone, Args)]
@@ -18,6 +18,9 @@ pub struct ApiConfig {
     /// The lines; `api` needs their depth and how coupons are spread.
     #[command(flatten)]
     pub lanes: LaneArgs,
+    /// The popular products.
+    #[command(flatten)]
+    pub popular: PopularArgs,
     /// Logs and metrics.
     #[command(flatten)]
     pub telemetry: TelemetryArgs,

@@ -77,6 +77,8 @@ pub async fn run(config: ApiConfig) -> anyhow::Result<()> {
         auth,
         waiters: Arc::new(Waiters::default()),
         sold_out: SoldOut::start(pool.clone()),
+        popular: popular::Cache::new(pool.clone(), link.client(), config.popular.cache_ttl)
+            .context("making the cache of popular products")?,
         durability,
         pool,
     });

@@ -13,13 +13,15 @@ mod balance;
 mod cart;
 mod coupons;
 mod orders;
+mod popular;
 mod products;
 mod requests;
 mod wallet;
 
 /// Every route, as metrics know it: its method and its pattern. A test asks each of them.
-pub const TABLE: [(&str, &str); 34] = [
+pub const TABLE: [(&str, &str); 35] = [
     ("GET", "/api/products"),
+    ("GET", "/api/products/popular"),
     ("GET", "/api/products/{productId}"),
     ("GET", "/api/products/{productId}/stock"),
     ("GET", "/api/coupons"),
@@ -59,6 +61,7 @@ pub const TABLE: [(&str, &str); 34] = [
 pub fn all(state: AppState, readiness: Readiness, door: Door) -> Router {
     Router::new()
         .merge(products::routes())
+        .merge(popular::routes())
         .merge(coupons::routes())
         .merge(orders::routes())
         .merge(wallet::routes())

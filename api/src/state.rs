@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use popular::Cache;
 use sqlx::PgPool;
 
 use crate::auth::Auth;
@@ -27,6 +28,8 @@ pub struct Parts {
     pub waiters: Arc<Waiters>,
     /// The answers of closed gates.
     pub sold_out: SoldOut,
+    /// The popular products.
+    pub popular: Cache,
     /// Whether Redis keeps what it accepts.
     pub durability: Arc<DurabilityWatch>,
 }

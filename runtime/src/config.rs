@@ -12,8 +12,9 @@ pub use secret::Secret;
 
 use crate::limits::{
     COUPON_GROUPS_MAX, LANE_BATCH_DEFAULT_COMMANDS, LANE_BATCH_MAX_COMMANDS, LANE_CONCURRENCY_DEFAULT_BATCHES,
-    LANE_CONCURRENCY_MAX_BATCHES, LANE_LEASE_MAX_SECONDS, LANE_LEASE_MIN_SECONDS, QUEUE_DEPTH_DEFAULT_COMMANDS,
-    QUEUE_DEPTH_MAX_COMMANDS, REQUEST_RETENTION_DEFAULT, REQUEST_RETENTION_MIN_SECONDS,
+    LANE_CONCURRENCY_MAX_BATCHES, LANE_LEASE_MAX_SECONDS, LANE_LEASE_MIN_SECONDS, POPULAR_CACHE_TTL_MAX_SECONDS,
+    POPULAR_CACHE_TTL_MIN_SECONDS, QUEUE_DEPTH_DEFAULT_COMMANDS, QUEUE_DEPTH_MAX_COMMANDS, REQUEST_RETENTION_DEFAULT,
+    REQUEST_RETENTION_MIN_SECONDS,
 };
 use clap::builder::RangedU64ValueParser;
 use clap::{ArgAction, Args, ValueEnum};
@@ -156,6 +157,21 @@ fn parse_retention(text: &str) -> Result<Duration, String> {
     duration_between(text, Duration::from_secs(REQUEST_RETENTION_MIN_SECONDS), Duration::MAX)
 }
 
+/// How long an answer about popular products is kept.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Popular products")]
+pub struct PopularArgs {
+    /// How long a list of popular products is kept once it was counted (1s–1d)
+    #[arg(long = "popular-cache-ttl", env = "POPULAR_CACHE_TTL", value_name = "DURATION",
+          default_value = "5m", value_parser = parse_popular_ttl)]
+    pub cache_ttl: Duration,
+}
+
+fn parse_popular_ttl(text: &str) -> Result<Duration, String> {
+    let (shortest, longest) = (POPULAR_CACHE_TTL_MIN_SECONDS, POPULAR_CACHE_TTL_MAX_SECONDS);
+    duration_between(text, Duration::from_secs(shortest), Duration::from_secs(longest))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,6 +193,8 @@ mod tests {
         auth: AuthArgs,
         #[command(flatten)]
         retention: RetentionArgs,
+        #[command(flatten)]
+        popular: PopularArgs,
     }
 
     const NEEDED: [&str; 4] = ["--database-url", "postgres:///d", "--redis-url", "redis://h"];
@@ -214,6 +232,7 @@ mod tests {
             ("LOG_FORMAT", "text"),
             ("METRICS_ADDR", ""),
             ("MIGRATE_ON_START", "true"),
+            ("POPULAR_CACHE_TTL", "5m"),
             ("QUEUE_DURABILITY", "strict"),
             ("QUEUE_MAX_DEPTH", "1000000"),
             ("REDIS_URL", ""),
@@ -267,6 +286,9 @@ mod tests {
         check(&["--queue-max-depth", "50000001"], false);
         check(&["--queue-durability", "relaxed"], true);
         check(&["--queue-durability", "none"], false);
+        check(&["--popular-cache-ttl", "1s"], true);
+        check(&["--popular-cache-ttl", "999ms"], false);
+        check(&["--popular-cache-ttl", "25h"], false);
         check(&["--request-retention", "24h"], true);
         check(&["--request-retention", "23h"], false);
         check(&["--migrate-on-start", "false"], true);

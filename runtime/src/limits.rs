@@ -82,6 +82,13 @@ pub const REQUEST_RETENTION_MIN_SECONDS: u64 = 24 * 60 * 60;
 /// How long decided requests are kept, when nothing else is configured.
 pub const REQUEST_RETENTION_DEFAULT: &str = "7d";
 
+// --- the popular products -------------------------------------------------------------------------------------------
+
+/// A list that is kept for less than this is hardly kept at all.
+pub const POPULAR_CACHE_TTL_MIN_SECONDS: u64 = 1;
+/// A list that is kept for more than a day is not of the last days any more.
+pub const POPULAR_CACHE_TTL_MAX_SECONDS: u64 = 24 * 60 * 60;
+
 // --- readiness and metrics ------------------------------------------------------------------------------------------
 
 /// One readiness check may take this long; then it has failed.

@@ -70,6 +70,16 @@ metrics_table! {
     workers counter BATCH_FAULTS = "droplane_batch_faults_total", batch_faults(group, fault):
         "Batches given back to their place in the line after a fault.";
 
+    // what runs by a schedule
+    workers gauge CRON_LAST_SUCCESS = "droplane_cron_last_success_seconds", cron_last_success(job):
+        "When a job last succeeded, by whichever worker, in seconds since 1970; 0 before its first time.";
+    workers counter CRON_RUNS = "droplane_cron_runs_total", cron_runs(job):
+        "Ticks that this process took.";
+    workers counter CRON_FAILURES = "droplane_cron_failures_total", cron_failures(job):
+        "Ticks that this process took and that failed.";
+    both counter POPULAR_COUNTS = "droplane_popular_counts_total", popular_counts():
+        "Times that the popular products were counted, and not taken from the cache.";
+
     // the services
     both histogram REDIS_SCRIPT_SECONDS = "droplane_redis_script_seconds", redis_script_seconds(script):
         "From sending a script to its answer.";
@@ -97,6 +107,14 @@ pub mod refusal {
     pub const UNAVAILABLE: &str = "unavailable";
     /// All of them.
     pub const ALL: [&str; 5] = [SOLD_OUT, GROUP_FULL, LANE_FULL, KEY_REUSED, UNAVAILABLE];
+}
+
+/// What runs by a schedule: the values of the label `job`.
+pub mod cron_job {
+    /// Sealing the hours that are over, and counting the popular products anew.
+    pub const POPULAR: &str = "popular";
+    /// All of them.
+    pub const ALL: [&str; 1] = [POPULAR];
 }
 
 /// States of a pooled connection: the values of the label `state`.

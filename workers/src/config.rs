@@ -1,7 +1,8 @@
 //! How the workers are configured: by environment variables, or flags of the same names.
 
 use clap::{Parser, ValueEnum};
-use runtime::config::{LaneArgs, ServicesArgs, TelemetryArgs};
+use cron::Schedule;
+use runtime::config::{LaneArgs, PopularArgs, ServicesArgs, TelemetryArgs};
 
 /// Takes commands from the lanes, decides them and commits them to Postgres.
 #[derive(Debug, Clone, Parser)]
@@ -16,8 +17,20 @@ pub struct WorkersConfig {
     /// Logs and metrics.
     #[command(flatten)]
     pub telemetry: TelemetryArgs,
+    /// The popular products.
+    #[command(flatten)]
+    pub popular: PopularArgs,
+    /// When the usual list of popular products is counted anew: second, minute, hour, day, month, weekday, in UTC
+    #[arg(
+        long,
+        env = "POPULAR_REFRESH_CRON",
+        value_name = "SCHEDULE",
+        default_value = "0 * * * * *",
+        help_heading = "Popular products"
+    )]
+    pub popular_refresh_cron: Schedule,
     /// Run only these parts.
-    #[arg(long, value_name = "PARTS", value_delimiter = ',', value_enum, default_values_t = [Part::Lanes])]
+    #[arg(long, value_name = "PARTS", value_delimiter = ',', value_enum, default_values_t = [Part::Lanes, Part::Cron])]
     pub only: Vec<Part>,
 }
 
@@ -26,4 +39,6 @@ pub struct WorkersConfig {
 pub enum Part {
     /// Decide what stands in the lanes.
     Lanes,
+    /// Do what runs by a schedule.
+    Cron,
 }

@@ -1,11 +1,12 @@
 //! The workers: they take batches from the lanes, decide them, and commit them to Postgres.
 //!
-//! [`batch`] is the heart. [`store`] is the only place that writes rows which lanes own.
+//! [`batch`] is the heart, [`cron`] is what runs by a schedule. [`store`] is the only place that writes rows which lanes own.
 
 #![forbid(unsafe_code)]
 
 mod batch;
 mod config;
+mod cron;
 mod faults;
 mod metrics;
 mod shop;
@@ -14,8 +15,12 @@ mod store;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
+use ::cron::Schedule;
 use anyhow::Context;
 use apalis::prelude::{Monitor, WorkerBuilder, WorkerBuilderExt};
+use apalis_core::worker::ext::parallelize::ParallelizeExt;
+use apalis_cron::{CronScheduler, Tick};
+use chrono::DateTime;
 use common::{Group, Kind};
 use lanes::{ClaimLimits, LaneBackend, LaneBackendOptions, Lanes, LineLimits, Link};
 use runtime::{
@@ -88,7 +93,8 @@ pub async fn run(config: WorkersConfig) -> anyhow::Result<()> {
     worked
 }
 
-/// The one list of all workers: for each group of lanes one that takes up to `LANE_CONCURRENCY` batches at once.
+/// The one list of all workers and schedules: for each group of lanes a worker that takes up to `LANE_CONCURRENCY` batches
+/// at once, and a worker for each job.
 async fn work(
     config: &WorkersConfig,
     pool: sqlx::PgPool,
@@ -99,6 +105,31 @@ async fn work(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let all: Vec<Lanes> = groups.into_iter().map(|group| Lanes::new(link.clone(), group, limits)).collect();
+    let gauges = tokio::spawn(keep_line_gauges(all.clone()));
+    let mut monitor = Monitor::new();
+    if config.only.contains(&Part::Lanes) {
+        monitor = with_lanes(monitor, config, &pool, &all, name);
+    }
+    if config.only.contains(&Part::Cron) {
+        let popular = popular::Cache::new(pool.clone(), link.client(), config.popular.cache_ttl)
+            .context("making the cache of popular products")?;
+        let parts = cron::Parts { pool, popular };
+        monitor = with_schedule(monitor, &config.popular_refresh_cron, cron::Job::Popular, &parts, name);
+    }
+    tracing::info!(worker = name, "workers {name} work");
+    let stop = shutdown.clone();
+    let monitor = monitor.should_restart(|_, _| true).shutdown_timeout(DRAIN_MAX).run_with_signal(async move {
+        stop.cancelled().await;
+        Ok(())
+    });
+    let worked = lifecycle::run_until_shutdown(shutdown, monitor).await;
+    gauges.abort();
+    worked?.context("running the workers")?;
+    tracing::info!(worker = name, "workers {name} have finished what was in hand");
+    Ok(())
+}
+
+fn with_lanes(mut monitor: Monitor, config: &WorkersConfig, pool: &sqlx::PgPool, all: &[Lanes], name: &str) -> Monitor {
     let shop = Shop::new(pool.clone(), config.lane.lease, name, all.iter().cloned());
     let batch_max = config.lane.batch_max as usize;
     let claims = ClaimLimits {
@@ -107,11 +138,8 @@ async fn work(
         lease: config.lane.lease,
     };
     let concurrency = config.lane.concurrency as usize;
-    let gauges = tokio::spawn(keep_line_gauges(all.clone()));
-
-    let mut monitor = Monitor::new();
     for lanes in all {
-        let (shop, name) = (shop.clone(), format!("{name}-{}", lanes.group()));
+        let (lanes, shop, name) = (lanes.clone(), shop.clone(), format!("{name}-{}", lanes.group()));
         monitor = monitor.register(move |restart| {
             // A name is never used again, not even by the next start of this worker.
             let worker = format!("{name}-{restart}");
@@ -125,17 +153,27 @@ async fn work(
                 .build(batch::handle)
         });
     }
-    tracing::info!(worker = name, "workers {name} work");
-    let stop = shutdown.clone();
-    let monitor = monitor.should_restart(|_, _| true).shutdown_timeout(DRAIN_MAX).run_with_signal(async move {
-        stop.cancelled().await;
-        Ok(())
-    });
-    let worked = lifecycle::run_until_shutdown(shutdown, monitor).await;
-    gauges.abort();
-    worked?.context("running the workers")?;
-    tracing::info!(worker = name, "workers {name} have finished what was in hand");
-    Ok(())
+    monitor
+}
+
+/// A worker for one job. It has no limit of concurrency, because one that is full would not take its next tick in time, and
+/// end; a job that is still running lets the tick pass by itself.
+fn with_schedule(monitor: Monitor, schedule: &Schedule, job: cron::Job, parts: &cron::Parts, name: &str) -> Monitor {
+    let scheduled = cron::Scheduled::new(job, parts.clone(), name);
+    let (schedule, name) = (schedule.clone(), format!("{name}-{}", job.as_str()));
+    monitor.register(move |restart| {
+        let scheduled = scheduled.clone();
+        WorkerBuilder::new(format!("{name}-{restart}"))
+            .backend(CronScheduler::new(schedule.clone()))
+            .catch_panic()
+            // All workers of a monitor share one task; a job must not hold up the lanes.
+            .parallelize(tokio::spawn)
+            .build(move |tick: Tick| {
+                let scheduled = scheduled.clone();
+                let seconds = i64::try_from(tick.get_timestamp()).unwrap_or(i64::MAX);
+                async move { scheduled.tick(DateTime::from_timestamp(seconds, 0).unwrap_or_default()).await }
+            })
+    })
 }
 
 /// Waits for the schema and for Redis; false when the process shall stop before they came.

@@ -1,7 +1,8 @@
 //! Installing the recorder, with a description and a first 0 for every series.
 
 use super::{
-    ALL, Kind, Metric, OUTCOMES, Process, STATUS_CLASSES, build_info, connection_state, process_start_time, refusal,
+    ALL, Kind, Metric, OUTCOMES, Process, STATUS_CLASSES, build_info, connection_state, cron_job, process_start_time,
+    refusal,
 };
 use crate::postgres::Fault;
 use metrics::{Key, Label, Level, Metadata, with_recorder};
@@ -120,6 +121,7 @@ fn values(label: &str, known: &Known) -> Vec<String> {
         "group" => known.groups.clone(),
         "script" => fixed(&known.scripts),
         "reason" => fixed(&refusal::ALL),
+        "job" => fixed(&cron_job::ALL),
         "state" => fixed(&connection_state::ALL),
         "status" => fixed(&STATUS_CLASSES),
         "fault" => fixed(&Fault::ALL.map(Fault::as_str)),

@@ -44,7 +44,11 @@ impl Shop {
             .env("METRICS_ADDR", format!("127.0.0.1:{metrics_port}"))
             .env("AUTH_MODE", "off")
             .env("ADMIN_TOKEN", ADMIN_TOKEN);
-        let workers = program("serve-workers").env("METRICS_ADDR", "127.0.0.1:0").env("LANE_LEASE", "1s");
+        let workers = program("serve-workers")
+            .env("METRICS_ADDR", "127.0.0.1:0")
+            .env("LANE_LEASE", "1s")
+            // Every two seconds: nobody wants to wait a minute for a schedule.
+            .env("POPULAR_REFRESH_CRON", "*/2 * * * * *");
         let shop = Shop {
             api: launch.spawn().unwrap(),
             _workers: workers.spawn().unwrap(),

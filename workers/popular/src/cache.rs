@@ -1,0 +1,172 @@
+//! One answer for everybody: kept in Redis, filled by one caller while the others wait.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::Duration;
+
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, RedisResult};
+use runtime::limits::{REDIS_CONNECT_TIMEOUT_MS, REDIS_RESPONSE_TIMEOUT_MS};
+use runtime::metrics;
+use sqlx::PgPool;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::count::{Question, count};
+use crate::limits::{COUNTS_IN_FLIGHT_MAX, FILL_LOOK_EVERY, FILL_MAX, REMEMBERED};
+
+/// An answer as it is sent, the JSON of a [`Popular`](crate::Popular), and until when it need not be asked for again.
+struct Fresh {
+    json: Arc<str>,
+    until: Instant,
+}
+
+/// The cache of all questions. A copy shares it.
+#[derive(Clone)]
+pub struct Cache(Arc<Shared>);
+
+struct Shared {
+    pool: PgPool,
+    redis: ConnectionManager,
+    ttl: Duration,
+    /// The last answer to each question, behind a lock that is held while it is looked for. Questions are few: their
+    /// bounds allow 1,500.
+    answers: StdMutex<HashMap<Question, Arc<Mutex<Option<Fresh>>>>>,
+    counting: Semaphore,
+}
+
+impl std::fmt::Debug for Cache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache").field("ttl", &self.0.ttl).finish_non_exhaustive()
+    }
+}
+
+impl Cache {
+    /// A cache whose answers are kept for `ttl` (at least 1 s). Redis is connected to when it is first needed.
+    ///
+    /// # Errors
+    /// When the client's settings cannot work.
+    pub fn new(pool: PgPool, client: &Client, ttl: Duration) -> RedisResult<Cache> {
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(0)
+            .set_connection_timeout(Some(Duration::from_millis(REDIS_CONNECT_TIMEOUT_MS)))
+            .set_response_timeout(Some(Duration::from_millis(REDIS_RESPONSE_TIMEOUT_MS)));
+        let redis = ConnectionManager::new_lazy_with_config(client.clone(), config)?;
+        let (answers, counting) = (StdMutex::default(), Semaphore::new(COUNTS_IN_FLIGHT_MAX));
+        Ok(Cache(Arc::new(Shared { pool, redis, ttl, answers, counting })))
+    }
+
+    /// The answer, the JSON of a [`Popular`](crate::Popular), at most as old as the cache keeps it. Without Redis it is counted here and kept for a moment.
+    ///
+    /// # Errors
+    /// When it had to be counted and Postgres failed.
+    pub async fn get(&self, question: Question) -> Result<Arc<str>, sqlx::Error> {
+        let slot = self.slot(question);
+        let mut slot = slot.lock().await;
+        if let Some(fresh) = slot.as_ref().filter(|fresh| fresh.until > Instant::now()) {
+            return Ok(Arc::clone(&fresh.json));
+        }
+        let json = self.look_or_fill(question).await?;
+        *slot = Some(Fresh { json: Arc::clone(&json), until: Instant::now() + REMEMBERED });
+        Ok(json)
+    }
+
+    /// Counts anew, whatever is kept, and keeps the result.
+    ///
+    /// # Errors
+    /// When Postgres fails. A Redis that is away is only logged: the next caller will count.
+    pub async fn refresh(&self, question: Question) -> Result<(), sqlx::Error> {
+        let json = self.count(question).await?;
+        if let Err(error) = self.keep(question, &json).await {
+            tracing::warn!(%error, "the popular products could not be kept in Redis");
+        }
+        Ok(())
+    }
+
+    fn slot(&self, question: Question) -> Arc<Mutex<Option<Fresh>>> {
+        // Looking up and inserting cannot leave a map half done.
+        let mut answers = self.0.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(answers.entry(question).or_default())
+    }
+
+    async fn look_or_fill(&self, question: Question) -> Result<Arc<str>, sqlx::Error> {
+        let give_up_at = Instant::now() + FILL_MAX;
+        let promise = Uuid::new_v4().to_string();
+        loop {
+            match self.look_or_promise(question, &promise).await {
+                Ok(Look::Kept(json)) => return Ok(json),
+                Ok(Look::Mine) => return self.fill(question, &promise).await,
+                Ok(Look::Somebodys) if Instant::now() < give_up_at => tokio::time::sleep(FILL_LOOK_EVERY).await,
+                Ok(Look::Somebodys) => return self.count(question).await,
+                Err(error) => {
+                    tracing::debug!(%error, "the cache of popular products cannot be asked");
+                    return self.count(question).await;
+                }
+            }
+        }
+    }
+
+    /// What is kept; or the promise to count, given to one caller of all processes at a time.
+    async fn look_or_promise(&self, question: Question, promise: &str) -> RedisResult<Look> {
+        let mut redis = self.0.redis.clone();
+        if let Some(json) = redis::cmd("GET").arg(question.key()).query_async::<Option<String>>(&mut redis).await? {
+            return Ok(Look::Kept(json.into()));
+        }
+        let mut promising = redis::cmd("SET");
+        promising.arg(promise_key(question)).arg(promise).arg("NX").arg("PX").arg(milliseconds(FILL_MAX));
+        let promised: Option<String> = promising.query_async(&mut redis).await?;
+        Ok(if promised.is_some() { Look::Mine } else { Look::Somebodys })
+    }
+
+    async fn fill(&self, question: Question, promise: &str) -> Result<Arc<str>, sqlx::Error> {
+        let counted = self.count(question).await;
+        let kept = match &counted {
+            Ok(json) => self.keep(question, json).await,
+            Err(_) => Ok(()),
+        };
+        if let Err(error) = kept.and(self.take_back(question, promise).await) {
+            tracing::warn!(%error, "the popular products could not be kept in Redis");
+        }
+        counted
+    }
+
+    async fn keep(&self, question: Question, json: &str) -> RedisResult<()> {
+        let mut keeping = redis::cmd("SET");
+        keeping.arg(question.key()).arg(json).arg("PX").arg(milliseconds(self.0.ttl));
+        keeping.query_async(&mut self.0.redis.clone()).await
+    }
+
+    /// Ends the promise, if it is still ours. Between the two commands it may run out and be given to somebody else: then
+    /// two count, which costs time and harms nobody.
+    async fn take_back(&self, question: Question, promise: &str) -> RedisResult<()> {
+        let (mut redis, key) = (self.0.redis.clone(), promise_key(question));
+        let held: Option<String> = redis::cmd("GET").arg(&key).query_async(&mut redis).await?;
+        if held.as_deref() == Some(promise) {
+            redis::cmd("DEL").arg(&key).query_async::<()>(&mut redis).await?;
+        }
+        Ok(())
+    }
+
+    async fn count(&self, question: Question) -> Result<Arc<str>, sqlx::Error> {
+        let _permit = self.0.counting.acquire().await.expect("the semaphore is never closed");
+        let popular = count(&self.0.pool, question, None).await?;
+        metrics::popular_counts().increment(1);
+        Ok(serde_json::to_string(&popular).expect("numbers and texts can be written as JSON").into())
+    }
+}
+
+/// What a look into the cache found.
+enum Look {
+    Kept(Arc<str>),
+    Mine,
+    Somebodys,
+}
+
+fn promise_key(question: Question) -> String {
+    format!("{}:counting", question.key())
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

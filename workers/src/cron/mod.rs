@@ -1,0 +1,104 @@
+//! What runs by a schedule. A tick is taken by one of all workers, takes no input, does a bounded amount, and may run
+//! twice without harm; one that was missed is not made up for, because the next one does its work, too.
+
+mod once;
+mod popular;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use runtime::metrics;
+use sqlx::PgPool;
+use tokio::sync::Mutex;
+
+/// A job that takes longer has failed: its ticks must not pile up.
+const JOB_MAX: Duration = Duration::from_secs(120);
+
+/// A job, and when it is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Job {
+    /// Seals the hours that are over, and counts the popular products anew.
+    Popular,
+}
+
+impl Job {
+    /// Its name in the table of runs and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Job::Popular => metrics::cron_job::POPULAR,
+        }
+    }
+}
+
+/// A job with all that it needs. Cheap to clone; one for each job of a process.
+#[derive(Debug, Clone)]
+pub struct Scheduled {
+    job: Job,
+    parts: Parts,
+    worker: Arc<str>,
+    /// Held while it runs: a tick that comes meanwhile is left to the others, or to the next one.
+    running: Arc<Mutex<()>>,
+}
+
+/// What jobs need.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// Postgres.
+    pub pool: PgPool,
+    /// The popular products.
+    pub popular: ::popular::Cache,
+}
+
+impl Scheduled {
+    /// A job of this worker.
+    pub fn new(job: Job, parts: Parts, worker: &str) -> Self {
+        Self { job, parts, worker: worker.into(), running: Arc::default() }
+    }
+
+    /// Does the job, if nobody else took this tick. What goes wrong is counted, logged and noted: the next tick comes.
+    pub async fn tick(self, tick: DateTime<Utc>) {
+        let Ok(_running) = self.running.try_lock() else {
+            return;
+        };
+        let job = self.job.as_str();
+        match once::take(&self.parts.pool, job, tick, &self.worker).await {
+            Ok(true) => self.run(tick).await,
+            Ok(false) => {}
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "taking a tick of {job} failed"),
+        }
+        self.show_last_success().await;
+    }
+
+    async fn run(&self, tick: DateTime<Utc>) {
+        let job = self.job.as_str();
+        metrics::cron_runs(job).increment(1);
+        let done = tokio::time::timeout(JOB_MAX, self.work()).await;
+        let failure = match done {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(format!("{error:#}")),
+            Err(_) => Some(format!("it took longer than {JOB_MAX:?}")),
+        };
+        if let Some(failure) = &failure {
+            metrics::cron_failures(job).increment(1);
+            tracing::warn!("{job} failed, and will be tried at its next tick: {failure}");
+        }
+        if let Err(error) = once::end(&self.parts.pool, job, tick, failure.as_deref()).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "noting the end of {job} failed");
+        }
+    }
+
+    async fn work(&self) -> anyhow::Result<()> {
+        match self.job {
+            Job::Popular => popular::run(&self.parts).await,
+        }
+    }
+
+    /// All workers show it, so that it does not matter which of them did the job.
+    async fn show_last_success(&self) {
+        let job = self.job.as_str();
+        if let Ok(Some(at)) = once::last_success(&self.parts.pool, job).await {
+            metrics::cron_last_success(job).set(at.timestamp_micros() as f64 / 1e6);
+        }
+    }
+}
