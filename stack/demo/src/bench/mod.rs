@@ -3,6 +3,7 @@
 
 mod cpu;
 mod latency;
+mod popular;
 mod results;
 mod second_worker;
 mod series;
@@ -47,6 +48,8 @@ pub enum Part {
     Start,
     /// A second workers process
     Workers,
+    /// Counting the popular products over many orders
+    Popular,
     /// The usual way
     Baseline,
 }
@@ -64,6 +67,8 @@ pub struct Scale {
     pub rounds: usize,
     /// Pairs of measurements with one and with two workers processes.
     pub pairs: usize,
+    /// Order lines that the popular products are counted over.
+    pub popular_lines: usize,
     /// Single claims to an idle shop.
     pub starts: usize,
     /// How long latencies, and the usual way, are measured.
@@ -78,6 +83,7 @@ impl Scale {
         users: 10_000,
         rounds: 5,
         pairs: 5,
+        popular_lines: 10_000_000,
         starts: 200,
         during: Duration::from_secs(15),
     };
@@ -88,6 +94,7 @@ impl Scale {
         users: 100,
         rounds: 1,
         pairs: 1,
+        popular_lines: 2_000,
         starts: 2,
         during: Duration::from_millis(300),
     };
@@ -98,6 +105,7 @@ impl Scale {
         users: 10_000,
         rounds: 3,
         pairs: 3,
+        popular_lines: 500_000,
         starts: 60,
         during: Duration::from_secs(4),
     };
@@ -166,6 +174,9 @@ pub async fn run(options: &Options, screen: Screen) -> Result<Results> {
         for workload in [&workloads.claims, &workloads.orders] {
             results.second_workers.push(second_worker::measure(&mut bench, workload, scale.pairs).await?);
         }
+    }
+    if options.has(Part::Popular) {
+        results.popular = Some(popular::measure(&bench, scale).await?);
     }
     if options.has(Part::Baseline) {
         results.usual_way = Some(usual_way::measure(&bench, scale).await?);

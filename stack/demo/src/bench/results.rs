@@ -22,6 +22,8 @@ pub struct Results {
     pub start: Option<Start>,
     /// With a second workers process.
     pub second_workers: Vec<SecondWorker>,
+    /// The popular products.
+    pub popular: Option<PopularProducts>,
     /// The usual way.
     pub usual_way: Option<UsualWay>,
     /// Whether everything that was done so fast was done right.
@@ -101,6 +103,18 @@ pub struct SecondWorker {
     pub ratio: Series,
 }
 
+/// Counting the popular products of three days.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PopularProducts {
+    /// Order lines of these days.
+    pub lines: usize,
+    /// A refresh.
+    pub refresh_ms: Series,
+    /// The same by going through all orders.
+    pub through_all_ms: f64,
+}
+
 /// The usual way.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -137,6 +151,7 @@ impl Results {
             latencies: Vec::new(),
             start: None,
             second_workers: Vec::new(),
+            popular: None,
             usual_way: None,
             audit: Audited::Not,
         }
