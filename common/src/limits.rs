@@ -34,6 +34,9 @@ pub const MAX_NAME_CHARS: usize = 200;
 /// The text under a product.
 pub const MAX_DESCRIPTION_CHARS: usize = 4_000;
 
+/// The note with which an operator settles something.
+pub const MAX_NOTE_CHARS: usize = 1_000;
+
 /// A request's body. The largest honest one is an order of [`MAX_ORDER_LINES`] lines, a third of this.
 pub const BODY_MAX_BYTES: usize = 16 * 1024;
 

@@ -5,10 +5,12 @@
 mod auth;
 mod durations;
 mod secret;
+mod targets;
 
 pub use auth::{AdminToken, Auth, AuthArgs, AuthConfigError, AuthMode, JwtKey, JwtRules};
 pub use durations::{parse_duration, parse_durations};
 pub use secret::Secret;
+pub use targets::{AlertArgs, RetryDelays, SyncArgs, check_target};
 
 use crate::limits::{
     COUPON_GROUPS_MAX, LANE_BATCH_DEFAULT_COMMANDS, LANE_BATCH_MAX_COMMANDS, LANE_CONCURRENCY_DEFAULT_BATCHES,
@@ -195,6 +197,10 @@ mod tests {
         retention: RetentionArgs,
         #[command(flatten)]
         popular: PopularArgs,
+        #[command(flatten)]
+        sync: SyncArgs,
+        #[command(flatten)]
+        alerts: AlertArgs,
     }
 
     const NEEDED: [&str; 4] = ["--database-url", "postgres:///d", "--redis-url", "redis://h"];
@@ -217,6 +223,8 @@ mod tests {
             .collect();
         let expected = [
             ("ADMIN_TOKEN", ""),
+            ("ALERT_WEBHOOK_URL", ""),
+            ("ALLOW_PRIVATE_HTTP_TARGETS", "false"),
             ("API_ADDR", "127.0.0.1:8080"),
             ("AUTH_MODE", "jwt"),
             ("COUPON_GROUPS", "1"),
@@ -232,6 +240,10 @@ mod tests {
             ("LOG_FORMAT", "text"),
             ("METRICS_ADDR", ""),
             ("MIGRATE_ON_START", "true"),
+            ("ORDER_SYNC_RETRY_DELAYS", "5m,15m,45m"),
+            ("ORDER_SYNC_SECRET", ""),
+            ("ORDER_SYNC_TIMEOUT", "10s"),
+            ("ORDER_SYNC_URL", ""),
             ("POPULAR_CACHE_TTL", "5m"),
             ("QUEUE_DURABILITY", "strict"),
             ("QUEUE_MAX_DEPTH", "1000000"),
@@ -247,14 +259,15 @@ mod tests {
 
     #[test]
     fn help_and_debug_do_not_show_secrets() {
-        let secret = ["DATABASE_URL", "REDIS_URL", "JWT_SECRET", "ADMIN_TOKEN"];
+        let secret =
+            ["DATABASE_URL", "REDIS_URL", "JWT_SECRET", "ADMIN_TOKEN", "ORDER_SYNC_SECRET", "ALERT_WEBHOOK_URL"];
         for argument in All::command().get_arguments() {
             let variable = argument.get_env().and_then(|name| name.to_str());
             if variable.is_some_and(|name| secret.contains(&name)) {
                 assert!(argument.is_hide_env_values_set(), "{variable:?}");
             }
         }
-        let given = ["--jwt-secret", "hunter2", "--admin-token", "hunter2"];
+        let given = ["--jwt-secret", "hunter2", "--admin-token", "hunter2", "--order-sync-secret", "hunter2"];
         let shown = format!("{:?}", parse(&given).expect("acceptable"));
         assert!(!shown.contains("hunter2") && !shown.contains("postgres:"), "{shown}");
     }
@@ -289,6 +302,10 @@ mod tests {
         check(&["--popular-cache-ttl", "1s"], true);
         check(&["--popular-cache-ttl", "999ms"], false);
         check(&["--popular-cache-ttl", "25h"], false);
+        check(&["--order-sync-timeout", "99ms"], false);
+        check(&["--order-sync-timeout", "61s"], false);
+        check(&["--order-sync-retry-delays", "1s"], true);
+        check(&["--order-sync-retry-delays", "soon"], false);
         check(&["--request-retention", "24h"], true);
         check(&["--request-retention", "23h"], false);
         check(&["--migrate-on-start", "false"], true);

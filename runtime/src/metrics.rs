@@ -70,6 +70,16 @@ metrics_table! {
     workers counter BATCH_FAULTS = "droplane_batch_faults_total", batch_faults(group, fault):
         "Batches given back to their place in the line after a fault.";
 
+    // what leaves the shop
+    workers counter SYNC_ATTEMPTS = "droplane_sync_attempts_total", sync_attempts(result):
+        "Attempts to tell the order system of an order, by their result.";
+    workers gauge SYNC_OVERDUE_SECONDS = "droplane_sync_overdue_seconds", sync_overdue_seconds():
+        "How long the order that has been due for longest waits to be sent; 0 when none is due.";
+    workers gauge SYNC_FAILURES_OPEN = "droplane_sync_failures_open", sync_failures_open():
+        "Orders on the desk: the last retry failed, and nobody has resolved it.";
+    workers counter ALERTS_RAISED = "droplane_alerts_raised_total", alerts_raised(alert):
+        "Alerts that this process raised.";
+
     // what runs by a schedule
     workers gauge CRON_LAST_SUCCESS = "droplane_cron_last_success_seconds", cron_last_success(job):
         "When a job last succeeded, by whichever worker, in seconds since 1970; 0 before its first time.";
@@ -113,8 +123,32 @@ pub mod refusal {
 pub mod cron_job {
     /// Sealing the hours that are over, and counting the popular products anew.
     pub const POPULAR: &str = "popular";
+    /// Telling the order system of orders that are due.
+    pub const ORDER_SYNC: &str = "order_sync";
+    /// Telling admins of what went wrong.
+    pub const ALERTS: &str = "alerts";
     /// All of them.
-    pub const ALL: [&str; 1] = [POPULAR];
+    pub const ALL: [&str; 3] = [POPULAR, ORDER_SYNC, ALERTS];
+}
+
+/// What came of an attempt to tell the order system: the values of the label `result`.
+pub mod sync_result {
+    /// It has the order.
+    pub const SUCCEEDED: &str = "succeeded";
+    /// It was not reached, or did not answer 2xx in time.
+    pub const FAILED: &str = "failed";
+    /// Both.
+    pub const ALL: [&str; 2] = [SUCCEEDED, FAILED];
+}
+
+/// What an alert is about: the values of the label `alert`.
+pub mod alert_kind {
+    /// The last retry of telling the order system of an order failed.
+    pub const ORDER_SYNC_FAILED: &str = "ORDER_SYNC_FAILED";
+    /// A group of lanes is held, because too many of its commands could not be decided.
+    pub const GROUP_HELD: &str = "GROUP_HELD";
+    /// Both.
+    pub const ALL: [&str; 2] = [ORDER_SYNC_FAILED, GROUP_HELD];
 }
 
 /// States of a pooled connection: the values of the label `state`.

@@ -2,7 +2,7 @@
 
 use clap::{Parser, ValueEnum};
 use cron::Schedule;
-use runtime::config::{LaneArgs, PopularArgs, ServicesArgs, TelemetryArgs};
+use runtime::config::{AlertArgs, LaneArgs, PopularArgs, ServicesArgs, SyncArgs, TelemetryArgs};
 
 /// Takes commands from the lanes, decides them and commits them to Postgres.
 #[derive(Debug, Clone, Parser)]
@@ -29,8 +29,14 @@ pub struct WorkersConfig {
         help_heading = "Popular products"
     )]
     pub popular_refresh_cron: Schedule,
+    /// The order system.
+    #[command(flatten)]
+    pub sync: SyncArgs,
+    /// The admins.
+    #[command(flatten)]
+    pub alerts: AlertArgs,
     /// Run only these parts.
-    #[arg(long, value_name = "PARTS", value_delimiter = ',', value_enum, default_values_t = [Part::Lanes, Part::Cron])]
+    #[arg(long, value_name = "PARTS", value_delimiter = ',', value_enum, default_values_t = [Part::Lanes, Part::Sync, Part::Cron])]
     pub only: Vec<Part>,
 }
 
@@ -39,6 +45,8 @@ pub struct WorkersConfig {
 pub enum Part {
     /// Decide what stands in the lanes.
     Lanes,
+    /// Tell the order system of orders, and admins of what went wrong.
+    Sync,
     /// Do what runs by a schedule.
     Cron,
 }

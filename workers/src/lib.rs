@@ -5,9 +5,11 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod clients;
 mod config;
 mod cron;
 mod faults;
+mod jobs;
 mod metrics;
 mod shop;
 mod sort_out;
@@ -37,12 +39,18 @@ use runtime::{
 };
 use tokio_util::sync::CancellationToken;
 
+use jobs::{alerts::Alerts, order_sync::OrderSync};
+
 pub use config::{Part, WorkersConfig};
 pub use shop::Shop;
 
 /// Lane entries of a batch: room for a full batch of orders with a few products each. One with many more lines takes
 /// fewer orders, so that a transaction stays well within its time-outs.
 const BATCH_ENTRIES_PER_COMMAND: usize = 8;
+
+/// Sends that are under way when the batches in hand have ended may take this much longer: most receivers answer at once, and
+/// the process must be gone in time.
+const SENDS_END_MAX: Duration = Duration::from_secs(1);
 
 /// The pause between two looks at a service that is not there yet.
 const SERVICE_WAIT: Duration = Duration::from_millis(500);
@@ -71,6 +79,7 @@ pub async fn run(config: WorkersConfig) -> anyhow::Result<()> {
         Arc::new(PostgresArchive::new(pool.clone())),
         Some(observe_script),
     )?;
+    let parts = parts(&config, &pool, &link, &shutdown)?;
     let (asked, demanded) = (link.clone(), config.services.queue_durability);
     let readiness = Readiness::builder(shutdown.clone())
         .postgres(pool.clone())
@@ -84,7 +93,7 @@ pub async fn run(config: WorkersConfig) -> anyhow::Result<()> {
     tracing::info!(worker = name, "workers {name} wait for Postgres, its schema, and Redis");
     let started = wait_for_services(&config, &pool, &link, &shutdown).await;
     let worked = match started {
-        Ok(true) => work(&config, pool, link, limits, groups, &name, shutdown).await,
+        Ok(true) => work(&config, parts, link, limits, groups, &name, shutdown).await,
         Ok(false) => Ok(()),
         Err(error) => Err(error),
     };
@@ -93,11 +102,25 @@ pub async fn run(config: WorkersConfig) -> anyhow::Result<()> {
     worked
 }
 
+/// What jobs need. What they are configured with is refused here, before anything is waited for.
+fn parts(
+    config: &WorkersConfig,
+    pool: &sqlx::PgPool,
+    link: &Link,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<cron::Parts> {
+    let popular = popular::Cache::new(pool.clone(), link.client(), config.popular.cache_ttl)
+        .context("making the cache of popular products")?;
+    let order_sync = OrderSync::new(&config.sync, pool.clone(), shutdown.clone())?;
+    let alerts = Alerts::new(&config.alerts, &config.sync, pool.clone())?;
+    Ok(cron::Parts { pool: pool.clone(), popular, order_sync, alerts })
+}
+
 /// The one list of all workers and schedules: for each group of lanes a worker that takes up to `LANE_CONCURRENCY` batches
 /// at once, and a worker for each job.
 async fn work(
     config: &WorkersConfig,
-    pool: sqlx::PgPool,
+    parts: cron::Parts,
     link: Link,
     limits: LineLimits,
     groups: Vec<lanes::Group>,
@@ -108,12 +131,14 @@ async fn work(
     let gauges = tokio::spawn(keep_line_gauges(all.clone()));
     let mut monitor = Monitor::new();
     if config.only.contains(&Part::Lanes) {
-        monitor = with_lanes(monitor, config, &pool, &all, name);
+        monitor = with_lanes(monitor, config, &parts.pool, &all, name);
+    }
+    if config.only.contains(&Part::Sync) {
+        for job in [cron::Job::OrderSync, cron::Job::Alerts] {
+            monitor = with_schedule(monitor, &every_second(), job, &parts, name);
+        }
     }
     if config.only.contains(&Part::Cron) {
-        let popular = popular::Cache::new(pool.clone(), link.client(), config.popular.cache_ttl)
-            .context("making the cache of popular products")?;
-        let parts = cron::Parts { pool, popular };
         monitor = with_schedule(monitor, &config.popular_refresh_cron, cron::Job::Popular, &parts, name);
     }
     tracing::info!(worker = name, "workers {name} work");
@@ -123,6 +148,9 @@ async fn work(
         Ok(())
     });
     let worked = lifecycle::run_until_shutdown(shutdown, monitor).await;
+    if let Some(order_sync) = &parts.order_sync {
+        order_sync.finish(SENDS_END_MAX).await;
+    }
     gauges.abort();
     worked?.context("running the workers")?;
     tracing::info!(worker = name, "workers {name} have finished what was in hand");
@@ -154,6 +182,11 @@ fn with_lanes(mut monitor: Monitor, config: &WorkersConfig, pool: &sqlx::PgPool,
         });
     }
     monitor
+}
+
+/// What is due is looked for this often.
+fn every_second() -> Schedule {
+    "* * * * * *".parse().expect("a schedule")
 }
 
 /// A worker for one job. It has no limit of concurrency, because one that is full would not take its next tick in time, and

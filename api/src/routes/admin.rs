@@ -7,11 +7,13 @@ use sqlx::PgPool;
 use crate::problem::Problem;
 use crate::state::AppState;
 
+mod alerts;
 mod audit;
 mod audit_log;
 mod coupons;
 mod lanes;
 mod products;
+mod sync_failures;
 mod users;
 
 /// Routes below `/api/admin`. Each handler demands an [`Operator`](crate::auth::Operator).
@@ -21,6 +23,8 @@ pub fn routes() -> Router<AppState> {
         .merge(coupons::routes())
         .merge(users::routes())
         .merge(lanes::routes())
+        .merge(sync_failures::routes())
+        .merge(alerts::routes())
         .merge(audit::routes())
         .merge(audit_log::routes())
 }

@@ -7,6 +7,7 @@ mod belongings;
 mod cart;
 mod catalogue;
 mod commands;
+mod desk;
 mod faults;
 mod gate;
 mod kit;

@@ -1,8 +1,8 @@
 //! Installing the recorder, with a description and a first 0 for every series.
 
 use super::{
-    ALL, Kind, Metric, OUTCOMES, Process, STATUS_CLASSES, build_info, connection_state, cron_job, process_start_time,
-    refusal,
+    ALL, Kind, Metric, OUTCOMES, Process, STATUS_CLASSES, alert_kind, build_info, connection_state, cron_job,
+    process_start_time, refusal, sync_result,
 };
 use crate::postgres::Fault;
 use metrics::{Key, Label, Level, Metadata, with_recorder};
@@ -122,6 +122,8 @@ fn values(label: &str, known: &Known) -> Vec<String> {
         "script" => fixed(&known.scripts),
         "reason" => fixed(&refusal::ALL),
         "job" => fixed(&cron_job::ALL),
+        "result" => fixed(&sync_result::ALL),
+        "alert" => fixed(&alert_kind::ALL),
         "state" => fixed(&connection_state::ALL),
         "status" => fixed(&STATUS_CLASSES),
         "fault" => fixed(&Fault::ALL.map(Fault::as_str)),

@@ -12,6 +12,9 @@ use runtime::metrics;
 use sqlx::PgPool;
 use tokio::sync::Mutex;
 
+use crate::jobs::alerts::Alerts;
+use crate::jobs::order_sync::OrderSync;
+
 /// A job that takes longer has failed: its ticks must not pile up.
 const JOB_MAX: Duration = Duration::from_secs(120);
 
@@ -20,6 +23,10 @@ const JOB_MAX: Duration = Duration::from_secs(120);
 pub enum Job {
     /// Seals the hours that are over, and counts the popular products anew.
     Popular,
+    /// Tells the order system of orders that are due.
+    OrderSync,
+    /// Tells admins of what went wrong.
+    Alerts,
 }
 
 impl Job {
@@ -27,6 +34,16 @@ impl Job {
     pub fn as_str(self) -> &'static str {
         match self {
             Job::Popular => metrics::cron_job::POPULAR,
+            Job::OrderSync => metrics::cron_job::ORDER_SYNC,
+            Job::Alerts => metrics::cron_job::ALERTS,
+        }
+    }
+
+    /// Whether every worker does it at every tick: a sweep claims each row that it touches, so several share the work.
+    fn is_sweep(self) -> bool {
+        match self {
+            Job::Popular => false,
+            Job::OrderSync | Job::Alerts => true,
         }
     }
 }
@@ -48,6 +65,10 @@ pub struct Parts {
     pub pool: PgPool,
     /// The popular products.
     pub popular: ::popular::Cache,
+    /// The order system, where one is configured.
+    pub order_sync: Option<OrderSync>,
+    /// The admins.
+    pub alerts: Alerts,
 }
 
 impl Scheduled {
@@ -61,6 +82,9 @@ impl Scheduled {
         let Ok(_running) = self.running.try_lock() else {
             return;
         };
+        if self.job.is_sweep() {
+            return self.sweep().await;
+        }
         let job = self.job.as_str();
         match once::take(&self.parts.pool, job, tick, &self.worker).await {
             Ok(true) => self.run(tick).await,
@@ -71,26 +95,40 @@ impl Scheduled {
     }
 
     async fn run(&self, tick: DateTime<Utc>) {
+        let failure = self.try_it().await;
         let job = self.job.as_str();
-        metrics::cron_runs(job).increment(1);
-        let done = tokio::time::timeout(JOB_MAX, self.work()).await;
-        let failure = match done {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(format!("{error:#}")),
-            Err(_) => Some(format!("it took longer than {JOB_MAX:?}")),
-        };
-        if let Some(failure) = &failure {
-            metrics::cron_failures(job).increment(1);
-            tracing::warn!("{job} failed, and will be tried at its next tick: {failure}");
-        }
         if let Err(error) = once::end(&self.parts.pool, job, tick, failure.as_deref()).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "noting the end of {job} failed");
         }
     }
 
+    async fn sweep(&self) {
+        if self.try_it().await.is_none() {
+            metrics::cron_last_success(self.job.as_str()).set(Utc::now().timestamp_micros() as f64 / 1e6);
+        }
+    }
+
+    /// Why it failed, in words; none: it did not.
+    async fn try_it(&self) -> Option<String> {
+        let job = self.job.as_str();
+        metrics::cron_runs(job).increment(1);
+        let failure = match tokio::time::timeout(JOB_MAX, self.work()).await {
+            Ok(done) => format!("{:#}", done.err()?),
+            Err(_) => format!("it took longer than {JOB_MAX:?}"),
+        };
+        metrics::cron_failures(job).increment(1);
+        tracing::warn!("{job} failed, and will be tried at its next tick: {failure}");
+        Some(failure)
+    }
+
     async fn work(&self) -> anyhow::Result<()> {
         match self.job {
             Job::Popular => popular::run(&self.parts).await,
+            Job::OrderSync => match &self.parts.order_sync {
+                Some(order_sync) => order_sync.sweep().await,
+                None => Ok(()),
+            },
+            Job::Alerts => self.parts.alerts.sweep().await,
         }
     }
 

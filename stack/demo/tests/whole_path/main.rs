@@ -8,6 +8,8 @@ mod diagram_1;
 mod diagram_2;
 mod diagram_3;
 mod diagram_5;
+mod diagram_6_3;
 #[path = "../../../../workers/tests/support/model.rs"]
 mod model;
+mod receiver;
 mod shop;

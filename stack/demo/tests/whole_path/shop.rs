@@ -16,8 +16,9 @@ const ADMIN_TOKEN: &str = "the operators' token";
 /// Both programs with servers of their own. Fields end in this order.
 pub struct Shop {
     pub api: Process,
-    _workers: Process,
+    pub workers: Process,
     pub launch: Launch,
+    pub launch_workers: Launch,
     base: String,
     operators: String,
     http: Client,
@@ -28,6 +29,11 @@ pub struct Shop {
 
 impl Shop {
     pub async fn open() -> Shop {
+        Shop::open_with(&[]).await
+    }
+
+    /// A shop whose workers are told more.
+    pub async fn open_with(more: &[(&str, &str)]) -> Shop {
         let (redis, folder) = (Redis::start(RedisOptions::default()).unwrap(), tempfile::tempdir().unwrap());
         let database_url = fresh_database();
         let (port, metrics_port) = (free_port(), free_port());
@@ -44,15 +50,19 @@ impl Shop {
             .env("METRICS_ADDR", format!("127.0.0.1:{metrics_port}"))
             .env("AUTH_MODE", "off")
             .env("ADMIN_TOKEN", ADMIN_TOKEN);
-        let workers = program("serve-workers")
+        let mut launch_workers = program("serve-workers")
             .env("METRICS_ADDR", "127.0.0.1:0")
             .env("LANE_LEASE", "1s")
             // Every two seconds: nobody wants to wait a minute for a schedule.
             .env("POPULAR_REFRESH_CRON", "*/2 * * * * *");
+        for (name, value) in more {
+            launch_workers = launch_workers.env(*name, *value);
+        }
         let shop = Shop {
             api: launch.spawn().unwrap(),
-            _workers: workers.spawn().unwrap(),
+            workers: launch_workers.spawn().unwrap(),
             launch,
+            launch_workers,
             base: format!("http://127.0.0.1:{port}"),
             operators: format!("http://127.0.0.1:{metrics_port}"),
             http: Client::new(),
@@ -84,6 +94,14 @@ impl Shop {
     /// The same for what a shopper sends.
     pub async fn send(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
         answer(self.request(method, path).json(body)).await
+    }
+
+    /// What an operator asks.
+    pub async fn admin_get(&self, path: &str) -> Value {
+        let get = self.request(Method::GET, &format!("/api/admin{path}")).bearer_auth(ADMIN_TOKEN);
+        let (status, body) = answer(get).await;
+        assert_eq!(status, 200, "{path}: {body}");
+        body
     }
 
     /// What an operator sends, which must be done.

@@ -1,0 +1,107 @@
+//! What admins were told of, and whether they were reached.
+
+use std::collections::HashMap;
+
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::auth::Operator;
+use crate::extract::Params;
+use crate::page::PageParams;
+use crate::problem::Problem;
+use crate::shape::Shape;
+use crate::state::AppState;
+
+pub(super) fn routes() -> Router<AppState> {
+    Router::new().route("/api/admin/alerts", get(list))
+}
+
+#[derive(Deserialize)]
+struct ListParams {
+    status: Option<String>,
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+#[derive(Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+struct Alert {
+    alert_id: Uuid,
+    kind: String,
+    text: String,
+    details: Value,
+    raised_at: DateTime<Utc>,
+    resolved_at: Option<DateTime<Utc>>,
+    /// One for each way that is configured.
+    #[sqlx(skip)]
+    deliveries: Vec<Delivery>,
+    #[serde(skip)]
+    cursor: String,
+}
+
+#[derive(Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+struct Delivery {
+    #[serde(skip)]
+    alert_id: Uuid,
+    channel: String,
+    attempts: i32,
+    delivered_at: Option<DateTime<Utc>>,
+    last_error: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Alerts {
+    alerts: Vec<Alert>,
+    next_cursor: Option<String>,
+}
+
+async fn list(
+    State(state): State<AppState>,
+    _: Operator,
+    Params(params): Params<ListParams>,
+) -> Result<Json<Alerts>, Problem> {
+    let page = PageParams::of(params.limit, params.cursor).page::<Uuid>()?;
+    let status = params.status.unwrap_or_default();
+    let mut shape = Shape::new();
+    shape.demand(["", "open", "resolved"].contains(&status.as_str()), "status", "must be open or resolved");
+    shape.checked()?;
+    let rows: Vec<Alert> = sqlx::query_as(
+        "select alert_id, kind, text, details, raised_at, resolved_at, alert_id::text as cursor
+           from alerts
+          where ($1 = '' or (resolved_at is not null) = ($1 = 'resolved'))
+                -- newest first, so the cursor is the oldest that was shown
+            and ($2 = '' or alert_id < $2::uuid)
+          order by alert_id desc
+          limit $3",
+    )
+    .bind(&status)
+    .bind(&page.after)
+    .bind(page.limit())
+    .fetch_all(&state.pool)
+    .await?;
+    let (mut alerts, next_cursor) = page.cut(rows, |row| &row.cursor);
+    let deliveries: Vec<Delivery> = sqlx::query_as(
+        "select alert_id, channel, attempts, delivered_at, last_error
+           from alert_deliveries
+          where alert_id = any($1)
+          order by alert_id, channel",
+    )
+    .bind(alerts.iter().map(|alert| alert.alert_id).collect::<Vec<_>>())
+    .fetch_all(&state.pool)
+    .await?;
+    let mut by_alert: HashMap<Uuid, Vec<Delivery>> = HashMap::new();
+    for delivery in deliveries {
+        by_alert.entry(delivery.alert_id).or_default().push(delivery);
+    }
+    for alert in &mut alerts {
+        alert.deliveries = by_alert.remove(&alert.alert_id).unwrap_or_default();
+    }
+    Ok(Json(Alerts { alerts, next_cursor }))
+}

@@ -1,0 +1,112 @@
+//! Sending JSON to somebody else's server, which may be slow, wrong, or not what it seems.
+
+use std::error::Error as _;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, Url};
+use runtime::config::check_target;
+
+/// Of an answer so much is read, so that the connection can be used again; behind it whoever sends more is cut off.
+const ANSWER_MAX_BYTES: usize = 64 * 1024;
+
+/// Of an answer so much is kept.
+const KEPT_MAX_BYTES: usize = 1024;
+
+/// How long opening a connection may take.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// A server that JSON is sent to.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    url: Url,
+    client: Client,
+    timeout: Duration,
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Attempt {
+    /// How long it took.
+    pub took: Duration,
+    /// The status of the answer; none: there was none.
+    pub status: Option<u16>,
+    /// Why it was no success; none: it was one.
+    pub error: Option<String>,
+    /// The beginning of the answer.
+    pub answer: Option<String>,
+}
+
+impl Target {
+    /// A target, if what is sent to it cannot be read on its way.
+    ///
+    /// # Errors
+    /// A sentence when the URL is none, or must not be sent to.
+    pub fn new(url: &str, timeout: Duration, allow_private_http: bool) -> anyhow::Result<Target> {
+        let url = Url::parse(url).context("it is no URL")?;
+        check_target(url.scheme(), url.host_str(), allow_private_http).map_err(anyhow::Error::msg)?;
+        let client = Client::builder()
+            .redirect(Policy::none())
+            .connect_timeout(CONNECT_MAX.min(timeout))
+            .timeout(timeout)
+            .user_agent(concat!("droplane/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .context("making an HTTP client")?;
+        Ok(Target { url, client, timeout })
+    }
+
+    /// How long an attempt may take.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Sends JSON once. A 2xx within the time-out is a success, whatever the rest of the answer is.
+    pub async fn post(&self, json: String, mut headers: HeaderMap) -> Attempt {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let began = Instant::now();
+        let sent = self.client.post(self.url.clone()).headers(headers).body(json).send().await;
+        let (status, error, answer) = match sent {
+            Ok(response) => {
+                let status = response.status();
+                let error = (!status.is_success()).then(|| format!("answered {}", status.as_u16()));
+                (Some(status.as_u16()), error, beginning_of(response).await)
+            }
+            Err(error) => (None, Some(in_words(error)), None),
+        };
+        Attempt { took: began.elapsed(), status, error, answer }
+    }
+}
+
+/// The beginning of an answer; what cannot be read of it is left out.
+async fn beginning_of(mut response: Response) -> Option<String> {
+    let (mut kept, mut read) = (Vec::new(), 0);
+    while let Ok(Some(chunk)) = response.chunk().await {
+        read += chunk.len();
+        let room = KEPT_MAX_BYTES - kept.len();
+        kept.extend_from_slice(&chunk[..room.min(chunk.len())]);
+        if read > ANSWER_MAX_BYTES {
+            break;
+        }
+    }
+    // Postgres takes no zero in a text.
+    let text = String::from_utf8_lossy(&kept).replace('\0', "\u{fffd}");
+    (!text.is_empty()).then_some(text)
+}
+
+/// The error with all its causes, without the URL, which may hold a secret.
+fn in_words(error: reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "timed out".to_owned();
+    }
+    let error = error.without_url();
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        words.push_str(": ");
+        words.push_str(&source.to_string());
+        cause = source.source();
+    }
+    words
+}

@@ -1,0 +1,4 @@
+//! The outside world, as far as the workers talk to it.
+
+pub(crate) mod http;
+pub(crate) mod standard_webhooks;
