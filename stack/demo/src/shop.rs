@@ -100,6 +100,20 @@ impl Shop {
         Ok(())
     }
 
+    /// One more workers process, which tells an order system at `url` of orders, signed with `secret`, until it is dropped.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(crate) fn start_sender(&self, url: &str, secret: &str) -> Result<Running> {
+        let variables = |_: u16, metrics_port: u16| {
+            let mut all = workers_variables(&self.stack, metrics_port);
+            all.extend([("ORDER_SYNC_URL", url.to_owned()), ("ORDER_SYNC_SECRET", secret.to_owned())]);
+            all
+        };
+        let log = self.folder.path().join("sender.log");
+        Start { program: SERVE_WORKERS, log: &log, variables: &variables }.run()
+    }
+
     /// What the API and the workers have logged so far, by name.
     pub fn logs(&self) -> Vec<(&'static str, String)> {
         let mut all = vec![("api", self.api.process.log())];
@@ -149,12 +163,14 @@ fn start_api(stack: &Stack, token: &str, folder: &Path) -> Result<Running> {
     Start { program: SERVE_API, log: &folder.join("api.log"), variables: &variables }.run()
 }
 
+fn workers_variables(stack: &Stack, metrics_port: u16) -> Vec<(&'static str, String)> {
+    let mut all = vec![("METRICS_ADDR", format!("127.0.0.1:{metrics_port}"))];
+    all.extend(services(stack));
+    all
+}
+
 fn start_workers(stack: &Stack, folder: &Path, number: usize) -> Result<Running> {
-    let variables = |_: u16, metrics_port: u16| {
-        let mut all = vec![("METRICS_ADDR", format!("127.0.0.1:{metrics_port}"))];
-        all.extend(services(stack));
-        all
-    };
+    let variables = |_: u16, metrics_port: u16| workers_variables(stack, metrics_port);
     let log = folder.join(format!("workers-{number}.log"));
     Start { program: SERVE_WORKERS, log: &log, variables: &variables }.run()
 }

@@ -3,6 +3,7 @@
 
 mod cpu;
 mod latency;
+mod order_sync;
 mod popular;
 mod results;
 mod second_worker;
@@ -48,6 +49,8 @@ pub enum Part {
     Start,
     /// A second workers process
     Workers,
+    /// Telling an order system of orders
+    Sync,
     /// Counting the popular products over many orders
     Popular,
     /// The usual way
@@ -175,6 +178,9 @@ pub async fn run(options: &Options, screen: Screen) -> Result<Results> {
             results.second_workers.push(second_worker::measure(&mut bench, workload, scale.pairs).await?);
         }
     }
+    if options.has(Part::Sync) {
+        results.order_sync = Some(order_sync::measure(&mut bench, &workloads.orders, scale).await?);
+    }
     if options.has(Part::Popular) {
         results.popular = Some(popular::measure(&bench, scale).await?);
     }
@@ -219,7 +225,7 @@ impl Workloads {
 
     /// Those whose goods and users must be there before. Hot orders are over the goods of the others, claims need none.
     fn to_create(&self, options: &Options) -> impl Iterator<Item = &Workload> {
-        let orders = [Part::Orders, Part::Hot, Part::Workers].iter().any(|part| options.has(*part));
+        let orders = [Part::Orders, Part::Hot, Part::Workers, Part::Sync].iter().any(|part| options.has(*part));
         orders.then_some(&self.orders).into_iter().chain(&self.real)
     }
 }

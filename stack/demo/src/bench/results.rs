@@ -22,6 +22,8 @@ pub struct Results {
     pub start: Option<Start>,
     /// With a second workers process.
     pub second_workers: Vec<SecondWorker>,
+    /// Telling an order system.
+    pub order_sync: Option<OrderSync>,
     /// The popular products.
     pub popular: Option<PopularProducts>,
     /// The usual way.
@@ -103,6 +105,16 @@ pub struct SecondWorker {
     pub ratio: Series,
 }
 
+/// Telling an order system of orders.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderSync {
+    /// How long the order system takes for an answer.
+    pub answer_ms: u64,
+    /// Orders sent and noted a second, by one workers process.
+    pub sent_per_second: f64,
+}
+
 /// Counting the popular products of three days.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -151,6 +163,7 @@ impl Results {
             latencies: Vec::new(),
             start: None,
             second_workers: Vec::new(),
+            order_sync: None,
             popular: None,
             usual_way: None,
             audit: Audited::Not,

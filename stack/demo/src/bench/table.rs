@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use super::results::{Audited, PopularProducts, Rate, Results, Start, UsualWay};
+use super::results::{Audited, OrderSync, PopularProducts, Rate, Results, Start, UsualWay};
 use super::series::Series;
 use super::workload;
 use crate::report::rounded;
@@ -31,6 +31,10 @@ pub fn markdown(results: &Results) -> String {
     for second in &results.second_workers {
         let name = format!("{}: two workers processes beside one", second.name);
         table.row(&name, &second.ratio, |ratio| format!("{:.0} %", ratio * 100.0));
+    }
+    if let Some(OrderSync { answer_ms, sent_per_second }) = results.order_sync {
+        let sent = rounded(sent_per_second);
+        table.line(format!("| orders sent to a receiver that answers in {answer_ms} ms | **{sent}/s** | |"));
     }
     if let Some(PopularProducts { lines, refresh_ms, through_all_ms }) = &results.popular {
         let name = format!("popular products of 3 days with {} order lines: a refresh", rounded(*lines as f64));
@@ -138,6 +142,7 @@ mod tests {
         });
         results.start = Some(Start { claims: 200, p50_ms: 0.71, p99_ms: 1.5, max_ms: 2.25 });
         results.second_workers.push(SecondWorker { name: workload::CLAIMS, ratio: Series::of([0.97, 1.02]) });
+        results.order_sync = Some(OrderSync { answer_ms: 20, sent_per_second: 2_512.3 });
         results.popular =
             Some(PopularProducts { lines: 10_000_000, refresh_ms: Series::of([40.0]), through_all_ms: 9_000.0 });
         results.usual_way = Some(UsualWay {
@@ -158,6 +163,7 @@ mod tests {
             "accepted **and committed** (812 a transaction) | **16,000/s** | 15,000/s – 17,000/s |",
             "| coupon claims, one coupon at 11,200/s (70 %): time to outcome, p99 | **80.2 ms** | 80.2 ms – 80.2 ms |",
             "accepted to started (200 claims): p50 | **0.71 ms** | p99 1.50 ms, slowest 2.25 ms |",
+            "| orders sent to a receiver that answers in 20 ms | **2,512/s** | |",
             "popular products of 3 days with 10,000,000 order lines: a refresh | **40 ms** | 40 ms – 40 ms |",
             "| the same by going through all orders | 9000 ms | |",
             "two workers processes beside one | **100 %** | 97 % – 102 % |",
