@@ -123,12 +123,14 @@ pub mod refusal {
 pub mod cron_job {
     /// Sealing the hours that are over, and counting the popular products anew.
     pub const POPULAR: &str = "popular";
+    /// Forgetting old requests.
+    pub const RETENTION: &str = "retention";
     /// Telling the order system of orders that are due.
     pub const ORDER_SYNC: &str = "order_sync";
     /// Telling admins of what went wrong.
     pub const ALERTS: &str = "alerts";
     /// All of them.
-    pub const ALL: [&str; 3] = [POPULAR, ORDER_SYNC, ALERTS];
+    pub const ALL: [&str; 4] = [POPULAR, RETENTION, ORDER_SYNC, ALERTS];
 }
 
 /// What came of an attempt to tell the order system: the values of the label `result`.

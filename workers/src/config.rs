@@ -2,7 +2,7 @@
 
 use clap::{Parser, ValueEnum};
 use cron::Schedule;
-use runtime::config::{AlertArgs, LaneArgs, PopularArgs, ServicesArgs, SyncArgs, TelemetryArgs};
+use runtime::config::{AlertArgs, LaneArgs, PopularArgs, RetentionArgs, ServicesArgs, SyncArgs, TelemetryArgs};
 
 /// Takes commands from the lanes, decides them and commits them to Postgres.
 #[derive(Debug, Clone, Parser)]
@@ -29,6 +29,9 @@ pub struct WorkersConfig {
         help_heading = "Popular products"
     )]
     pub popular_refresh_cron: Schedule,
+    /// How long requests are kept.
+    #[command(flatten)]
+    pub retention: RetentionArgs,
     /// The order system.
     #[command(flatten)]
     pub sync: SyncArgs,

@@ -113,7 +113,8 @@ fn parts(
         .context("making the cache of popular products")?;
     let order_sync = OrderSync::new(&config.sync, pool.clone(), shutdown.clone())?;
     let alerts = Alerts::new(&config.alerts, &config.sync, pool.clone())?;
-    Ok(cron::Parts { pool: pool.clone(), popular, order_sync, alerts })
+    let retention = config.retention.request_retention;
+    Ok(cron::Parts { pool: pool.clone(), popular, retention, order_sync, alerts })
 }
 
 /// The one list of all workers and schedules: for each group of lanes a worker that takes up to `LANE_CONCURRENCY` batches
@@ -135,11 +136,12 @@ async fn work(
     }
     if config.only.contains(&Part::Sync) {
         for job in [cron::Job::OrderSync, cron::Job::Alerts] {
-            monitor = with_schedule(monitor, &every_second(), job, &parts, name);
+            monitor = with_schedule(monitor, &every("* * * * * *"), job, &parts, name);
         }
     }
     if config.only.contains(&Part::Cron) {
         monitor = with_schedule(monitor, &config.popular_refresh_cron, cron::Job::Popular, &parts, name);
+        monitor = with_schedule(monitor, &every("5/10 * * * * *"), cron::Job::Retention, &parts, name);
     }
     tracing::info!(worker = name, "workers {name} work");
     let stop = shutdown.clone();
@@ -184,9 +186,9 @@ fn with_lanes(mut monitor: Monitor, config: &WorkersConfig, pool: &sqlx::PgPool,
     monitor
 }
 
-/// What is due is looked for this often.
-fn every_second() -> Schedule {
-    "* * * * * *".parse().expect("a schedule")
+/// A schedule that nobody configures: second, minute, hour, day, month, weekday.
+fn every(schedule: &str) -> Schedule {
+    schedule.parse().expect("the shop's own schedules are schedules")
 }
 
 /// A worker for one job. It has no limit of concurrency, because one that is full would not take its next tick in time, and

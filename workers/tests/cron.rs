@@ -2,6 +2,7 @@
 
 mod support;
 
+use sqlx::Executor;
 use stack::{Process, wait_for_async};
 use support::{DEADLINE, World};
 
@@ -10,13 +11,15 @@ fn start(world: &World) -> Process {
     world.start_worker_with(&[("POPULAR_REFRESH_CRON", "* * * * * *"), ("RUST_LOG", "info,workers=debug")])
 }
 
-/// Ticks that ended, well or not.
+/// Ticks of the popular products that ended, well or not.
 async fn ended(world: &World, well: bool) -> i64 {
-    sqlx::query_scalar("select count(*) from cron_runs where ended_at is not null and (error is null) = $1")
-        .bind(well)
-        .fetch_one(&world.pool)
-        .await
-        .expect("the runs")
+    sqlx::query_scalar(
+        "select count(*) from cron_runs where job = 'popular' and ended_at is not null and (error is null) = $1",
+    )
+    .bind(well)
+    .fetch_one(&world.pool)
+    .await
+    .expect("the runs")
 }
 
 async fn wait_for_more(world: &World, well: bool, more: i64) {
@@ -35,7 +38,10 @@ async fn a_tick_runs_once_with_several_workers() {
         worker.stop();
     }
     let runs: usize = workers.iter().map(|worker| worker.log().matches("hours were sealed").count()).sum();
-    let taken: i64 = sqlx::query_scalar("select count(*) from cron_runs").fetch_one(&world.pool).await.expect("runs");
+    let taken: i64 = sqlx::query_scalar("select count(*) from cron_runs where job = 'popular'")
+        .fetch_one(&world.pool)
+        .await
+        .expect("runs");
     // The one that was killed may have taken a tick and not come to its end.
     assert!(taken >= 6 && (taken - 1..=taken).contains(&(runs as i64)), "{runs} runs for {taken} ticks");
     assert_eq!(ended(&world, false).await, 0);
@@ -52,9 +58,55 @@ async fn what_fails_is_noted_and_tried_at_the_next_tick() {
     assert!(worker.log().contains("popular failed, and will be tried at its next tick"), "{}", worker.log());
     sqlx::query("alter table away rename to sealed_hours").execute(&world.pool).await.expect("renamed");
     wait_for_more(&world, true, 2).await;
-    let error: String = sqlx::query_scalar("select error from cron_runs where error is not null limit 1")
-        .fetch_one(&world.pool)
-        .await
-        .expect("an error");
+    let error: String =
+        sqlx::query_scalar("select error from cron_runs where job = 'popular' and error is not null limit 1")
+            .fetch_one(&world.pool)
+            .await
+            .expect("an error");
     assert!(error.contains("sealing the hours that are over"), "{error}");
+}
+
+/// Requests of an old and of a young shop, and one that waited in a held lane from then until now. Ids bear the time of
+/// asking.
+const OLD_AND_YOUNG: &str = "
+    insert into batches (lane_group, first_ticket, last_ticket, size, worker, claimed_at, decided_at)
+    select lane_group, number, number, 1, 'w', at, at
+      from (values ('coupon', 1, now() - interval '26 hours'), ('coupon', 2, now() - interval '25 hours'),
+                   ('coupon', 3, now() - interval '1 hour'), ('order', 1, now() - interval '30 hours'))
+           as old (lane_group, number, at);
+    insert into requests (request_id, lane_group, ticket, batch_id, kind, user_id, lanes, status, outcome, accepted_at,
+                          decided_at)
+    select rpad(lpad(to_hex((extract(epoch from asked) * 1000)::bigint), 12, '0'), 32, '7')::uuid, 'coupon', ticket, ticket,
+           'COUPON_ISSUE', 'u', array['coupon:C1'], 'FAILED', '{}', asked, decided
+      from (values (1, now() - interval '26 hours', now() - interval '26 hours'),
+                   (2, now() - interval '25 hours', now() - interval '25 hours'),
+                   (3, now() - interval '28 hours', now() - interval '1 hour'),
+                   (4, now() - interval '23 hours', now() - interval '23 hours'))
+           as asked (ticket, asked, decided)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_requests_are_forgotten_and_the_newest_batches_kept() {
+    let world = World::new().await;
+    world.pool.execute(OLD_AND_YOUNG).await.expect("rows");
+    let _worker = world.start_worker_with(&[("REQUEST_RETENTION", "24h")]);
+    let requests = async || -> Vec<i64> {
+        let kept = sqlx::query_scalar("select ticket from requests order by ticket").fetch_all(&world.pool);
+        kept.await.expect("requests")
+    };
+    let gone = || async { (requests().await.len() < 4).then_some(()) };
+    wait_for_async("old requests to be gone", DEADLINE, gone).await;
+    assert_eq!(requests().await, [3, 4], "what was decided lately is kept, however long ago it was asked");
+    let tick = "select ended_at is not null and error is null from cron_runs where job = 'retention'";
+    let ended =
+        || async { sqlx::query_scalar::<_, bool>(tick).fetch_one(&world.pool).await.ok().filter(|ended| *ended) };
+    wait_for_async("the tick to end", DEADLINE, ended).await;
+    let batches: Vec<(String, i64)> = sqlx::query_as("select lane_group, last_ticket from batches order by 1, 2")
+        .fetch_all(&world.pool)
+        .await
+        .expect("batches");
+    assert_eq!(
+        batches,
+        [("coupon".to_owned(), 3), ("order".to_owned(), 1)],
+        "the newest one says which tickets were given"
+    );
 }

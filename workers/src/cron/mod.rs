@@ -3,6 +3,7 @@
 
 mod once;
 mod popular;
+mod retention;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,8 @@ const JOB_MAX: Duration = Duration::from_secs(120);
 pub enum Job {
     /// Seals the hours that are over, and counts the popular products anew.
     Popular,
+    /// Forgets old requests.
+    Retention,
     /// Tells the order system of orders that are due.
     OrderSync,
     /// Tells admins of what went wrong.
@@ -34,6 +37,7 @@ impl Job {
     pub fn as_str(self) -> &'static str {
         match self {
             Job::Popular => metrics::cron_job::POPULAR,
+            Job::Retention => metrics::cron_job::RETENTION,
             Job::OrderSync => metrics::cron_job::ORDER_SYNC,
             Job::Alerts => metrics::cron_job::ALERTS,
         }
@@ -42,7 +46,7 @@ impl Job {
     /// Whether every worker does it at every tick: a sweep claims each row that it touches, so several share the work.
     fn is_sweep(self) -> bool {
         match self {
-            Job::Popular => false,
+            Job::Popular | Job::Retention => false,
             Job::OrderSync | Job::Alerts => true,
         }
     }
@@ -65,6 +69,8 @@ pub struct Parts {
     pub pool: PgPool,
     /// The popular products.
     pub popular: ::popular::Cache,
+    /// How long decided requests are kept.
+    pub retention: Duration,
     /// The order system, where one is configured.
     pub order_sync: Option<OrderSync>,
     /// The admins.
@@ -124,6 +130,11 @@ impl Scheduled {
     async fn work(&self) -> anyhow::Result<()> {
         match self.job {
             Job::Popular => popular::run(&self.parts).await,
+            Job::Retention => {
+                let forgotten = retention::run(&self.parts.pool, self.parts.retention).await?;
+                tracing::debug!("{forgotten} requests were forgotten");
+                Ok(())
+            }
             Job::OrderSync => match &self.parts.order_sync {
                 Some(order_sync) => order_sync.sweep().await,
                 None => Ok(()),
