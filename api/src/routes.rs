@@ -19,7 +19,7 @@ mod requests;
 mod wallet;
 
 /// Every route, as metrics know it: its method and its pattern. A test asks each of them.
-pub const TABLE: [(&str, &str); 40] = [
+pub const TABLE: [(&str, &str); 42] = [
     ("GET", "/api/products"),
     ("GET", "/api/products/popular"),
     ("GET", "/api/products/{productId}"),
@@ -51,6 +51,8 @@ pub const TABLE: [(&str, &str); 40] = [
     ("GET", "/api/admin/lanes"),
     ("POST", "/api/admin/lanes/{lane}/pause"),
     ("POST", "/api/admin/lanes/{lane}/resume"),
+    ("GET", "/api/admin/requests"),
+    ("GET", "/api/admin/requests/{requestId}"),
     ("GET", "/api/admin/sync-failures"),
     ("POST", "/api/admin/sync-failures/retry-all"),
     ("POST", "/api/admin/sync-failures/{orderId}/retry"),

@@ -13,6 +13,7 @@ mod audit_log;
 mod coupons;
 mod lanes;
 mod products;
+mod requests;
 mod sync_failures;
 mod users;
 
@@ -23,6 +24,7 @@ pub fn routes() -> Router<AppState> {
         .merge(coupons::routes())
         .merge(users::routes())
         .merge(lanes::routes())
+        .merge(requests::routes())
         .merge(sync_failures::routes())
         .merge(alerts::routes())
         .merge(audit::routes())

@@ -1,11 +1,13 @@
 //! The desk for failed syncs, and the alerts, as an operator uses them. That workers bring orders here is tested with both
 //! programs.
 
+use common::Refusal;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::Executor;
 
 use crate::kit::{Answer, Shop, send};
+use crate::worker::{Worker, archive, no};
 
 const FAILED: &str = "019a3c5e-7f00-7abc-8def-000000001180";
 const FINE: &str = "019a3c5e-7f00-7abc-8def-000000001280";
@@ -96,4 +98,50 @@ async fn what_is_not_on_the_desk_is_left_alone() {
         let wrong = send(shop.as_admin(Method::GET, &format!("/api/admin/{path}?status=lost"))).await;
         assert_eq!((wrong.problem(), &wrong.body["errors"][0]["field"]), ((400, "V001"), &"status".into()));
     }
+}
+
+#[tokio::test]
+async fn a_request_is_followed_from_the_line_to_its_batch() {
+    let shop = Shop::open().await;
+    let id = shop.claim("C1", "user1").await;
+    let waiting = get(&shop, &format!("requests/{id}")).await;
+    assert_eq!((&waiting["status"], &waiting["position"]), (&"QUEUED".into(), &0.into()));
+    assert_eq!((&waiting["userId"], &waiting["lanes"]), (&"user1".into(), &json!(["coupon:C1"])));
+    let worker = Worker::of(&shop, "coupon");
+    let receipts = worker.decide(no(Refusal::CouponNotFound)).await;
+    archive(&shop.pool, &receipts).await;
+    sqlx::query(
+        "insert into batches (lane_group, first_ticket, last_ticket, size, worker, claimed_at, decided_at)
+         values ('coupon', 1, 1, 1, 'worker-7', now(), now())",
+    )
+    .execute(&shop.pool)
+    .await
+    .unwrap();
+    let decided = get(&shop, &format!("requests/{id}")).await;
+    assert_eq!((&decided["status"], &decided["outcome"]["code"]), (&"FAILED".into(), &"C002".into()));
+    assert_eq!((&decided["ticket"], &decided["batch"]["worker"]), (&1.into(), &"worker-7".into()));
+    assert_eq!(get(&shop, "requests?userId=user1").await["requests"], json!([decided]));
+    assert_eq!(get(&shop, "requests?userId=user2").await["requests"], json!([]));
+    for (path, meant) in [
+        ("requests/019a3c5e-7f00-7abc-8def-000000009940", (404, "R001")),
+        ("requests/nonsense", (404, "R001")),
+        ("requests", (400, "V001")),
+        ("requests?userId=two%20words", (400, "V001")),
+    ] {
+        let refused = send(shop.as_admin(Method::GET, &format!("/api/admin/{path}"))).await;
+        assert_eq!(refused.problem(), meant, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_changes_nothing_is_none() {
+    let shop = Shop::open().await;
+    let product = json!({"productId": "P1", "name": "p", "price": 1, "stock": 1});
+    let made = shop.admin_post("/api/admin/products", &product).await;
+    let patch =
+        send(shop.as_admin(Method::PATCH, "/api/admin/products/P1").json(&json!({"stock": 9, "price": 1}))).await;
+    assert_eq!((patch.status, &patch.body), (200, &made), "stock is not changed like this");
+    let none = send(shop.as_admin(Method::POST, "/api/admin/products/P1/stock").json(&json!({"delta": 0}))).await;
+    assert_eq!(none.body, made);
+    assert_eq!(get(&shop, "audit-log").await["entries"].as_array().unwrap().len(), 1);
 }

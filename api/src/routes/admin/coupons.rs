@@ -214,6 +214,9 @@ async fn edit(
     .bind(edit.ends_at.flatten())
     .fetch_one(&mut *transaction)
     .await?;
+    if after.shown() == before.shown() {
+        return Ok(Json(before));
+    }
     let record = Change {
         operator: &operator,
         action: "coupon.edit",

@@ -149,6 +149,9 @@ async fn edit(
     .bind(edit.price)
     .fetch_one(&mut *transaction)
     .await?;
+    if after.shown() == before.shown() {
+        return Ok(Json(before));
+    }
     record(&mut transaction, &operator, "product.edit", &before, &after).await?;
     transaction.commit().await?;
     Ok(Json(after))
@@ -185,6 +188,9 @@ async fn restock(
     .bind(delta)
     .fetch_one(&mut *transaction)
     .await?;
+    if after.shown() == before.shown() {
+        return Ok(Json(before));
+    }
     record(&mut transaction, &operator, "product.restock", &before, &after).await?;
     transaction.commit().await?;
     Ok(Json(after))
