@@ -16,6 +16,7 @@ mod limits;
 mod lines;
 mod page;
 mod problem;
+mod rate_limit;
 mod routes;
 mod serve;
 mod shape;
@@ -45,6 +46,7 @@ use auth::Auth;
 use door::Door;
 use durability::{DurabilityWatch, WatchedArchive};
 use lines::Lines;
+use rate_limit::UserLimit;
 use sold_out::SoldOut;
 use state::{AppState, Parts};
 use wait::Waiters;
@@ -77,6 +79,7 @@ pub async fn run(config: ApiConfig) -> anyhow::Result<()> {
         auth,
         waiters: Arc::new(Waiters::default()),
         sold_out: SoldOut::start(pool.clone()),
+        user_limit: UserLimit::start(config.door.rate_limit_per_user),
         popular: popular::Cache::new(pool.clone(), link.client(), config.popular.cache_ttl)
             .context("making the cache of popular products")?,
         durability,

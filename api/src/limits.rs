@@ -55,6 +55,10 @@ pub const MAX_STOCK_PIECES: i64 = 1_000_000_000_000;
 /// Units of one coupon.
 pub const MAX_COUPON_UNITS: i64 = 1_000_000_000_000;
 
+/// How often the rate limit forgets shoppers who have been quiet for long enough to have all of theirs again, so that a
+/// sale with a million shoppers does not keep them all in memory.
+pub const RATE_LIMIT_FORGET: Duration = Duration::from_secs(5);
+
 /// Characters of a search for products.
 pub const MAX_SEARCH_CHARS: usize = 100;
 

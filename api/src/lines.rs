@@ -35,6 +35,8 @@ pub struct Counters {
     pub key_reused: Counter,
     /// Redis failed.
     pub unavailable: Counter,
+    /// Refused: the shopper sends too many.
+    pub rate_limited: Counter,
 }
 
 /// All lines.
@@ -111,6 +113,7 @@ impl Counters {
             lane_full: refused(refusal::LANE_FULL),
             key_reused: refused(refusal::KEY_REUSED),
             unavailable: refused(refusal::UNAVAILABLE),
+            rate_limited: refused(refusal::RATE_LIMITED),
         }
     }
 }

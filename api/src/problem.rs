@@ -82,6 +82,13 @@ impl Problem {
         self
     }
 
+    /// Tells the client after how many seconds to try again.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u32) -> Problem {
+        self.retry_after_seconds = Some(seconds);
+        self
+    }
+
     /// Keeps the fault behind it for the log; the client never sees it.
     #[must_use]
     pub fn because(mut self, cause: impl Into<anyhow::Error>) -> Problem {

@@ -9,6 +9,7 @@ use sqlx::PgPool;
 use crate::auth::Auth;
 use crate::durability::DurabilityWatch;
 use crate::lines::Lines;
+use crate::rate_limit::UserLimit;
 use crate::sold_out::SoldOut;
 use crate::wait::Waiters;
 
@@ -28,6 +29,8 @@ pub struct Parts {
     pub waiters: Arc<Waiters>,
     /// The answers of closed gates.
     pub sold_out: SoldOut,
+    /// How often one shopper may send commands.
+    pub user_limit: UserLimit,
     /// The popular products.
     pub popular: Cache,
     /// Whether Redis keeps what it accepts.

@@ -1,5 +1,5 @@
-//! The only way into a line: shape, who it is, key, gate, append. The handlers have checked shape and caller; from here
-//! on a command is a command.
+//! The only way into a line: shape, who it is, how often, key, gate, append. The handlers have checked shape and caller;
+//! from here on a command is a command.
 
 use std::time::Duration;
 
@@ -102,6 +102,10 @@ pub fn bounded_wait(seconds: u64) -> Option<Duration> {
 pub async fn submit(state: &AppState, wishes: Wishes, caller: Caller, command: Command) -> Result<Response, Problem> {
     let group = command.group(state.lines.coupon_groups());
     let line = state.lines.of(group).ok_or_else(|| Problem::new(Code::R005))?;
+    if let Err(problem) = state.user_limit.check(command.user_id()) {
+        line.counters.rate_limited.increment(1);
+        return Err(problem);
+    }
     if !state.durability.may_accept() {
         line.counters.unavailable.increment(1);
         return Err(Problem::unavailable(anyhow::anyhow!("Redis has not shown yet that it keeps what it accepts")));

@@ -22,6 +22,7 @@ use clap::builder::RangedU64ValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 use durations::duration_between;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Where `api` listens for Prometheus and probes, when `METRICS_ADDR` is not given.
@@ -140,9 +141,32 @@ pub struct DoorArgs {
     #[arg(long, env = "API_ADDR", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub api_addr: SocketAddr,
 
+    /// How many commands one shopper may send to this process, such as 50/s; or off
+    #[arg(long, env = "RATE_LIMIT_PER_USER", value_name = "LIMIT", default_value = "50/s", value_parser = RateLimit::parse)]
+    pub rate_limit_per_user: RateLimit,
+
     /// Whether the migrations are applied at the start
     #[arg(long, env = "MIGRATE_ON_START", value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
     pub migrate_on_start: bool,
+}
+
+/// How often something may happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RateLimit {
+    /// As often as it likes.
+    Off,
+    /// So many times in a second, all of them at once if need be.
+    PerSecond(NonZeroU32),
+}
+
+impl RateLimit {
+    fn parse(text: &str) -> Result<RateLimit, &'static str> {
+        if text.trim() == "off" {
+            return Ok(RateLimit::Off);
+        }
+        let count = text.trim().strip_suffix("/s").and_then(|count| count.parse().ok());
+        count.map(RateLimit::PerSecond).ok_or("not a rate such as 50/s, nor off")
+    }
 }
 
 /// How long decided requests are kept.
@@ -247,6 +271,7 @@ mod tests {
             ("POPULAR_CACHE_TTL", "5m"),
             ("QUEUE_DURABILITY", "strict"),
             ("QUEUE_MAX_DEPTH", "1000000"),
+            ("RATE_LIMIT_PER_USER", "50/s"),
             ("REDIS_URL", ""),
             ("REQUEST_RETENTION", "7d"),
             ("RUST_LOG", "info"),
@@ -310,6 +335,10 @@ mod tests {
         check(&["--request-retention", "23h"], false);
         check(&["--migrate-on-start", "false"], true);
         check(&["--migrate-on-start", "maybe"], false);
+        check(&["--rate-limit-per-user", "off"], true);
+        check(&["--rate-limit-per-user", "1/s"], true);
+        check(&["--rate-limit-per-user", "0/s"], false);
+        check(&["--rate-limit-per-user", "50"], false);
         check(&["--api-addr", "0.0.0.0:80"], true);
         check(&["--api-addr", "localhost"], false);
         check(&["--log-format", "json"], true);

@@ -113,10 +113,12 @@ pub mod refusal {
     pub const LANE_FULL: &str = "lane_full";
     /// The idempotency key was used with another body.
     pub const KEY_REUSED: &str = "key_reused";
+    /// The shopper sends too many.
+    pub const RATE_LIMITED: &str = "rate_limited";
     /// Redis did not answer.
     pub const UNAVAILABLE: &str = "unavailable";
     /// All of them.
-    pub const ALL: [&str; 5] = [SOLD_OUT, GROUP_FULL, LANE_FULL, KEY_REUSED, UNAVAILABLE];
+    pub const ALL: [&str; 6] = [SOLD_OUT, GROUP_FULL, LANE_FULL, KEY_REUSED, RATE_LIMITED, UNAVAILABLE];
 }
 
 /// What runs by a schedule: the values of the label `job`.

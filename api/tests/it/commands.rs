@@ -3,8 +3,9 @@
 use common::Refusal;
 use reqwest::Method;
 use serde_json::{Value, json};
+use stack::wait_for_async;
 
-use crate::kit::{Plan, Shop, send};
+use crate::kit::{DEADLINE, Plan, Shop, send};
 use crate::worker::{Worker, no, yes};
 
 #[tokio::test]
@@ -201,4 +202,29 @@ async fn coupons_are_spread_over_their_groups() {
         groups.insert(group);
     }
     assert!(groups.len() > 1, "{groups:?}");
+}
+
+#[tokio::test]
+async fn one_shopper_cannot_send_without_end() {
+    let shop = Plan::default().env("RATE_LIMIT_PER_USER", "3/s").open().await;
+    let claim = async |user: &str| send(shop.post("/api/coupons/C1/issue", &json!({"userId": user}))).await;
+    let mut answers = Vec::new();
+    for _ in 0..10 {
+        answers.push(claim("user1").await);
+    }
+    let (accepted, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 202);
+    assert!(accepted.len() >= 3 && !refused.is_empty(), "{answers:?}");
+    for answer in &refused {
+        assert_eq!(answer.problem(), (429, "R003"));
+        assert_eq!(answer.header("retry-after"), "1");
+    }
+    assert_eq!(claim("user2").await.status, 202, "the others are not held up");
+    let series = "droplane_refused_total{group=\"coupon\",reason=\"rate_limited\"}";
+    assert_eq!(shop.metric(series).await, refused.len() as f64);
+    wait_for_async("the next one to be let in", DEADLINE, || async {
+        (claim("user1").await.status == 202).then_some(())
+    })
+    .await;
+    let wrong = send(shop.post("/api/orders", &json!({"userId": "user1", "items": []}))).await;
+    assert_eq!(wrong.problem(), (400, "V001"), "what is malformed is told before it is counted");
 }
