@@ -16,14 +16,16 @@ mod orders;
 mod popular;
 mod products;
 mod requests;
+mod restock;
 mod wallet;
 
 /// Every route, as metrics know it: its method and its pattern. A test asks each of them.
-pub const TABLE: [(&str, &str); 42] = [
+pub const TABLE: [(&str, &str); 43] = [
     ("GET", "/api/products"),
     ("GET", "/api/products/popular"),
     ("GET", "/api/products/{productId}"),
     ("GET", "/api/products/{productId}/stock"),
+    ("POST", "/api/products/{productId}/restock-notification"),
     ("GET", "/api/coupons"),
     ("POST", "/api/coupons/{couponId}/issue"),
     ("POST", "/api/coupons/validate"),
@@ -69,6 +71,7 @@ pub fn all(state: AppState, readiness: Readiness, door: Door) -> Router {
     Router::new()
         .merge(products::routes())
         .merge(popular::routes())
+        .merge(restock::routes())
         .merge(coupons::routes())
         .merge(orders::routes())
         .merge(wallet::routes())

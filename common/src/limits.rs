@@ -34,6 +34,9 @@ pub const MAX_NAME_CHARS: usize = 200;
 /// The text under a product.
 pub const MAX_DESCRIPTION_CHARS: usize = 4_000;
 
+/// A mail address, as long as RFC 5321 lets it be in a path.
+pub const MAX_EMAIL_CHARS: usize = 254;
+
 /// The note with which an operator settles something.
 pub const MAX_NOTE_CHARS: usize = 1_000;
 

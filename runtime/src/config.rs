@@ -10,7 +10,7 @@ mod targets;
 pub use auth::{AdminToken, Auth, AuthArgs, AuthConfigError, AuthMode, JwtKey, JwtRules};
 pub use durations::{parse_duration, parse_durations};
 pub use secret::Secret;
-pub use targets::{AlertArgs, RetryDelays, SyncArgs, check_target};
+pub use targets::{AlertArgs, MailArgs, RetryDelays, SyncArgs, check_target};
 
 use crate::limits::{
     COUPON_GROUPS_MAX, LANE_BATCH_DEFAULT_COMMANDS, LANE_BATCH_MAX_COMMANDS, LANE_CONCURRENCY_DEFAULT_BATCHES,
@@ -225,6 +225,8 @@ mod tests {
         sync: SyncArgs,
         #[command(flatten)]
         alerts: AlertArgs,
+        #[command(flatten)]
+        mails: MailArgs,
     }
 
     const NEEDED: [&str; 4] = ["--database-url", "postgres:///d", "--redis-url", "redis://h"];
@@ -247,6 +249,7 @@ mod tests {
             .collect();
         let expected = [
             ("ADMIN_TOKEN", ""),
+            ("ALERT_EMAIL", ""),
             ("ALERT_WEBHOOK_URL", ""),
             ("ALLOW_PRIVATE_HTTP_TARGETS", "false"),
             ("API_ADDR", "127.0.0.1:8080"),
@@ -262,6 +265,7 @@ mod tests {
             ("LANE_CONCURRENCY", "4"),
             ("LANE_LEASE", "10s"),
             ("LOG_FORMAT", "text"),
+            ("MAIL_FROM", "Droplane <shop@localhost.localdomain>"),
             ("METRICS_ADDR", ""),
             ("MIGRATE_ON_START", "true"),
             ("ORDER_SYNC_RETRY_DELAYS", "5m,15m,45m"),
@@ -275,6 +279,7 @@ mod tests {
             ("REDIS_URL", ""),
             ("REQUEST_RETENTION", "7d"),
             ("RUST_LOG", "info"),
+            ("SMTP_URL", ""),
         ];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(declared, BTreeMap::from(expected));
@@ -284,8 +289,15 @@ mod tests {
 
     #[test]
     fn help_and_debug_do_not_show_secrets() {
-        let secret =
-            ["DATABASE_URL", "REDIS_URL", "JWT_SECRET", "ADMIN_TOKEN", "ORDER_SYNC_SECRET", "ALERT_WEBHOOK_URL"];
+        let secret = [
+            "DATABASE_URL",
+            "REDIS_URL",
+            "JWT_SECRET",
+            "ADMIN_TOKEN",
+            "ORDER_SYNC_SECRET",
+            "ALERT_WEBHOOK_URL",
+            "SMTP_URL",
+        ];
         for argument in All::command().get_arguments() {
             let variable = argument.get_env().and_then(|name| name.to_str());
             if variable.is_some_and(|name| secret.contains(&name)) {

@@ -131,8 +131,10 @@ pub mod cron_job {
     pub const ORDER_SYNC: &str = "order_sync";
     /// Telling admins of what went wrong.
     pub const ALERTS: &str = "alerts";
+    /// Sending mails.
+    pub const MAILS: &str = "mails";
     /// All of them.
-    pub const ALL: [&str; 4] = [POPULAR, RETENTION, ORDER_SYNC, ALERTS];
+    pub const ALL: [&str; 5] = [POPULAR, RETENTION, ORDER_SYNC, ALERTS, MAILS];
 }
 
 /// What came of an attempt to tell the order system: the values of the label `result`.

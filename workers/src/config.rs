@@ -2,7 +2,9 @@
 
 use clap::{Parser, ValueEnum};
 use cron::Schedule;
-use runtime::config::{AlertArgs, LaneArgs, PopularArgs, RetentionArgs, ServicesArgs, SyncArgs, TelemetryArgs};
+use runtime::config::{
+    AlertArgs, LaneArgs, MailArgs, PopularArgs, RetentionArgs, ServicesArgs, SyncArgs, TelemetryArgs,
+};
 
 /// Takes commands from the lanes, decides them and commits them to Postgres.
 #[derive(Debug, Clone, Parser)]
@@ -38,6 +40,9 @@ pub struct WorkersConfig {
     /// The admins.
     #[command(flatten)]
     pub alerts: AlertArgs,
+    /// Mails.
+    #[command(flatten)]
+    pub mails: MailArgs,
     /// Run only these parts.
     #[arg(long, value_name = "PARTS", value_delimiter = ',', value_enum, default_values_t = [Part::Lanes, Part::Sync, Part::Cron])]
     pub only: Vec<Part>,
@@ -48,7 +53,7 @@ pub struct WorkersConfig {
 pub enum Part {
     /// Decide what stands in the lanes.
     Lanes,
-    /// Tell the order system of orders, and admins of what went wrong.
+    /// Tell the order system of orders, admins of what went wrong, and shoppers of products that are back.
     Sync,
     /// Do what runs by a schedule.
     Cron,

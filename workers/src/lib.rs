@@ -39,7 +39,8 @@ use runtime::{
 };
 use tokio_util::sync::CancellationToken;
 
-use jobs::{alerts::Alerts, order_sync::OrderSync};
+use clients::mail::Mailer;
+use jobs::{alerts::Alerts, mails::Mails, order_sync::OrderSync};
 
 pub use config::{Part, WorkersConfig};
 pub use shop::Shop;
@@ -112,9 +113,12 @@ fn parts(
     let popular = popular::Cache::new(pool.clone(), link.client(), config.popular.cache_ttl)
         .context("making the cache of popular products")?;
     let order_sync = OrderSync::new(&config.sync, pool.clone(), shutdown.clone())?;
-    let alerts = Alerts::new(&config.alerts, &config.sync, pool.clone())?;
+    let smtp = config.mails.smtp_url.as_ref().filter(|url| !url.expose().is_empty());
+    let mailer = smtp.map(|url| Mailer::new(url, &config.mails.mail_from)).transpose()?;
+    let alerts = Alerts::new(&config.alerts, &config.sync, pool.clone(), mailer.clone())?;
+    let mails = Mails::new(pool.clone(), mailer);
     let retention = config.retention.request_retention;
-    Ok(cron::Parts { pool: pool.clone(), popular, retention, order_sync, alerts })
+    Ok(cron::Parts { pool: pool.clone(), popular, retention, order_sync, alerts, mails })
 }
 
 /// The one list of all workers and schedules: for each group of lanes a worker that takes up to `LANE_CONCURRENCY` batches
@@ -135,7 +139,7 @@ async fn work(
         monitor = with_lanes(monitor, config, &parts.pool, &all, name);
     }
     if config.only.contains(&Part::Sync) {
-        for job in [cron::Job::OrderSync, cron::Job::Alerts] {
+        for job in [cron::Job::OrderSync, cron::Job::Alerts, cron::Job::Mails] {
             monitor = with_schedule(monitor, &every("* * * * * *"), job, &parts, name);
         }
     }

@@ -42,6 +42,23 @@ pub struct AlertArgs {
     /// Where alerts are sent as JSON whose `text` chat tools show
     #[arg(long, env = "ALERT_WEBHOOK_URL", value_name = "URL", hide_env_values = true)]
     pub alert_webhook_url: Option<Secret>,
+
+    /// The address that alerts are mailed to
+    #[arg(long, env = "ALERT_EMAIL", value_name = "ADDRESS")]
+    pub alert_email: Option<String>,
+}
+
+/// The mail server.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Mails")]
+pub struct MailArgs {
+    /// The mail server: smtp://host:port, or smtps://user:password@host; without it mails wait to be sent
+    #[arg(long, env = "SMTP_URL", value_name = "URL", hide_env_values = true)]
+    pub smtp_url: Option<Secret>,
+
+    /// Who sends them
+    #[arg(long, env = "MAIL_FROM", value_name = "ADDRESS", default_value = "Droplane <shop@localhost.localdomain>")]
+    pub mail_from: String,
 }
 
 /// The pauses before retries, the first one first.

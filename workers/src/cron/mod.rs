@@ -14,6 +14,7 @@ use sqlx::PgPool;
 use tokio::sync::Mutex;
 
 use crate::jobs::alerts::Alerts;
+use crate::jobs::mails::Mails;
 use crate::jobs::order_sync::OrderSync;
 
 /// A job that takes longer has failed: its ticks must not pile up.
@@ -30,6 +31,8 @@ pub enum Job {
     OrderSync,
     /// Tells admins of what went wrong.
     Alerts,
+    /// Sends mails.
+    Mails,
 }
 
 impl Job {
@@ -40,6 +43,7 @@ impl Job {
             Job::Retention => metrics::cron_job::RETENTION,
             Job::OrderSync => metrics::cron_job::ORDER_SYNC,
             Job::Alerts => metrics::cron_job::ALERTS,
+            Job::Mails => metrics::cron_job::MAILS,
         }
     }
 
@@ -47,7 +51,7 @@ impl Job {
     fn is_sweep(self) -> bool {
         match self {
             Job::Popular | Job::Retention => false,
-            Job::OrderSync | Job::Alerts => true,
+            Job::OrderSync | Job::Alerts | Job::Mails => true,
         }
     }
 }
@@ -75,6 +79,8 @@ pub struct Parts {
     pub order_sync: Option<OrderSync>,
     /// The admins.
     pub alerts: Alerts,
+    /// Mails to shoppers.
+    pub mails: Mails,
 }
 
 impl Scheduled {
@@ -140,6 +146,7 @@ impl Scheduled {
                 None => Ok(()),
             },
             Job::Alerts => self.parts.alerts.sweep().await,
+            Job::Mails => self.parts.mails.sweep().await,
         }
     }
 

@@ -2,11 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use sqlx::PgPool;
 
-/// Rows that one statement deletes: a transaction that is over in a fraction of a second.
-const STEP_ROWS: i64 = 5_000;
+use crate::store::{forget_batches, forget_requests};
 
 /// One tick ends after this; the next one goes on.
 const TICK_MAX: Duration = Duration::from_secs(40);
@@ -23,49 +21,4 @@ pub(super) async fn run(pool: &PgPool, retention: Duration) -> anyhow::Result<u6
         }
     }
     Ok(forgotten)
-}
-
-/// By id, which rises with the time of asking and has an index; those that were asked long ago and decided lately, because
-/// their lane was held, are kept until their time.
-async fn forget_requests(pool: &PgPool, retention: Duration) -> anyhow::Result<u64> {
-    let deleted = sqlx::query(
-        "delete from requests
-          where request_id in (
-                  select request_id
-                    from requests
-                          -- The first 48 bits of such an id are the milliseconds of its time.
-                   where request_id < rpad(lpad(to_hex((extract(epoch from now() - make_interval(secs => $1))
-                                                        * 1000)::bigint), 12, '0'), 32, '0')::uuid
-                     and decided_at < now() - make_interval(secs => $1)
-                   order by request_id
-                   limit $2)",
-    )
-    .bind(retention.as_secs_f64())
-    .bind(STEP_ROWS)
-    .execute(pool)
-    .await
-    .context("forgetting requests")?;
-    Ok(deleted.rows_affected())
-}
-
-/// The newest batch of a group says which tickets were given, so it is kept for ever.
-async fn forget_batches(pool: &PgPool, retention: Duration) -> anyhow::Result<u64> {
-    let deleted = sqlx::query(
-        "delete from batches
-          where batch_id in (
-                  select batch_id
-                    from batches as old
-                   where decided_at < now() - make_interval(secs => $1)
-                     and exists (select
-                                   from batches as newer
-                                  where newer.lane_group = old.lane_group and newer.last_ticket > old.last_ticket)
-                   order by batch_id
-                   limit $2)",
-    )
-    .bind(retention.as_secs_f64())
-    .bind(STEP_ROWS)
-    .execute(pool)
-    .await
-    .context("forgetting batches")?;
-    Ok(deleted.rows_affected())
 }

@@ -13,7 +13,8 @@ use serde_json::{Map, Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::clients::http::{Attempt, Target};
+use crate::clients::http::Target;
+use crate::clients::mail::{Mail, Mailer};
 
 /// How long sending one alert may take.
 const SEND_MAX: Duration = Duration::from_secs(10);
@@ -34,6 +35,7 @@ const SENT_TOGETHER_MAX: i64 = 20;
 const NEW_FOR_HOURS: i32 = 24;
 
 const WEBHOOK: &str = "webhook";
+const MAIL: &str = "mail";
 
 /// What an admin must hear of.
 #[derive(Debug)]
@@ -99,6 +101,7 @@ pub struct Alerts(Arc<Shared>);
 struct Shared {
     pool: PgPool,
     webhook: Option<Target>,
+    mail: Option<(Mailer, String)>,
 }
 
 /// An alert that is ours to send for a while.
@@ -106,6 +109,7 @@ struct Shared {
 struct Claimed {
     alert_id: Uuid,
     attempts: i32,
+    kind: String,
     text: String,
     details: Value,
 }
@@ -115,10 +119,21 @@ impl Alerts {
     ///
     /// # Errors
     /// A sentence that names the variable that cannot work.
-    pub fn new(args: &AlertArgs, sync: &SyncArgs, pool: PgPool) -> anyhow::Result<Alerts> {
+    pub(crate) fn new(
+        args: &AlertArgs,
+        sync: &SyncArgs,
+        pool: PgPool,
+        mailer: Option<Mailer>,
+    ) -> anyhow::Result<Alerts> {
         let url = args.alert_webhook_url.as_ref().map(|url| url.expose()).filter(|url| !url.is_empty());
         let webhook = url.map(|url| Target::new(url, SEND_MAX, sync.allow_private_http_targets)).transpose();
-        Ok(Alerts(Arc::new(Shared { pool, webhook: webhook.context("ALERT_WEBHOOK_URL")? })))
+        let address = args.alert_email.clone().filter(|address| !address.is_empty());
+        let mail = match (mailer, address) {
+            (Some(mailer), Some(address)) => Some((mailer, address)),
+            (None, Some(_)) => anyhow::bail!("ALERT_EMAIL needs SMTP_URL"),
+            (_, None) => None,
+        };
+        Ok(Alerts(Arc::new(Shared { pool, webhook: webhook.context("ALERT_WEBHOOK_URL")?, mail })))
     }
 
     /// Sends every alert that is due.
@@ -126,13 +141,21 @@ impl Alerts {
     /// # Errors
     /// When Postgres fails. What was claimed and not sent is due again when its claim has run out.
     pub async fn sweep(&self) -> anyhow::Result<()> {
-        let Some(webhook) = &self.0.webhook else {
-            return Ok(());
-        };
-        self.add_new(WEBHOOK).await?;
-        for alert in self.claim_due(WEBHOOK).await? {
-            let attempt = webhook.post(body_of(&alert), HeaderMap::new()).await;
-            self.note(&alert, WEBHOOK, attempt).await?;
+        if let Some(webhook) = &self.0.webhook {
+            self.add_new(WEBHOOK).await?;
+            for alert in self.claim_due(WEBHOOK).await? {
+                let attempt = webhook.post(body_of(&alert), HeaderMap::new()).await;
+                self.note(&alert, WEBHOOK, attempt.error).await?;
+            }
+        }
+        if let Some((mailer, address)) = &self.0.mail {
+            self.add_new(MAIL).await?;
+            for alert in self.claim_due(MAIL).await? {
+                let id = alert.alert_id.to_string();
+                let mail = Mail { id: &id, to: address, subject: &subject_of(&alert), text: &alert.text };
+                let error = mailer.send(mail).await.err().map(|error| error.in_words().to_owned());
+                self.note(&alert, MAIL, error).await?;
+            }
         }
         Ok(())
     }
@@ -173,7 +196,7 @@ impl Alerts {
                 where alert_deliveries.alert_id = due.alert_id and channel = $1
                returning alert_deliveries.alert_id, attempts
              )
-             select alert_id, attempts, text, details from claimed join alerts using (alert_id)",
+             select alert_id, attempts, kind, text, details from claimed join alerts using (alert_id)",
         )
         .bind(channel)
         .bind(SENT_TOGETHER_MAX)
@@ -183,7 +206,7 @@ impl Alerts {
         .context("claiming alerts that are due")
     }
 
-    async fn note(&self, alert: &Claimed, channel: &str, attempt: Attempt) -> anyhow::Result<()> {
+    async fn note(&self, alert: &Claimed, channel: &str, error: Option<String>) -> anyhow::Result<()> {
         sqlx::query(
             "update alert_deliveries
                 set attempts = attempts + 1,
@@ -195,12 +218,12 @@ impl Alerts {
         )
         .bind(alert.alert_id)
         .bind(channel)
-        .bind(&attempt.error)
+        .bind(&error)
         .bind(pause_after(alert.attempts).as_secs_f64())
         .execute(&self.0.pool)
         .await
         .context("noting what came of an alert")?;
-        if let Some(error) = attempt.error {
+        if let Some(error) = error {
             tracing::warn!("alert {} could not be sent by {channel}, and will be tried again: {error}", alert.alert_id);
         }
         Ok(())
@@ -215,6 +238,14 @@ fn body_of(alert: &Claimed) -> String {
         body.extend(details.clone());
     }
     Value::Object(body).to_string()
+}
+
+/// One line that names the order, if it is about one.
+fn subject_of(alert: &Claimed) -> String {
+    match alert.details.get("orderId").and_then(Value::as_str) {
+        Some(order) => format!("[Droplane] {} {order}", alert.kind),
+        None => format!("[Droplane] {}", alert.kind),
+    }
 }
 
 fn pause_after(failures_before: i32) -> Duration {

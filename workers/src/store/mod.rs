@@ -5,6 +5,7 @@
 //! order (coupons, products, users), rows by id, and rows of other groups' lanes are read without a lock.
 
 mod earlier;
+mod forget;
 mod load;
 mod lock;
 mod outcomes;
@@ -12,6 +13,7 @@ mod park;
 mod write;
 
 pub use earlier::{Earlier, EarlierOutcome, earlier};
+pub use forget::{forget_batches, forget_requests};
 pub use load::load;
 pub use lock::{Locked, lock};
 pub use outcomes::{BatchRow, OutcomeRow, insert_batch, insert_outcomes};

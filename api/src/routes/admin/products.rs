@@ -191,9 +191,24 @@ async fn restock(
     if after.shown() == before.shown() {
         return Ok(Json(before));
     }
+    if before.stock == 0 {
+        tell_who_waits(&mut transaction, &product_id).await?;
+    }
     record(&mut transaction, &operator, "product.restock", &before, &after).await?;
     transaction.commit().await?;
     Ok(Json(after))
+}
+
+/// The product was gone and is back. One row, however many wait for it: a worker writes their mails.
+async fn tell_who_waits(transaction: &mut Transaction, product_id: &ProductId) -> Result<(), Problem> {
+    sqlx::query(
+        "insert into restocks (product_id, up_to_entry)
+         select product_id, max(entry) from restock_registrations where product_id = $1 group by product_id",
+    )
+    .bind(product_id.as_str())
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
 }
 
 /// Takes the row's lock, as a batch does that holds the product's lane.

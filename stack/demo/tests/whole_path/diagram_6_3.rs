@@ -8,21 +8,26 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use stack::{wait_for, wait_for_async};
 
+use crate::mail_server::MailServer;
 use crate::receiver::{Answer, Received, Receiver};
 use crate::shop::{DEADLINE, Shop};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 async fn open(orders: &Receiver, alerts: &Receiver) -> Shop {
-    let shop = Shop::open_with(&[
+    open_with(orders, alerts, &[]).await
+}
+
+async fn open_with(orders: &Receiver, alerts: &Receiver, more: &[(&str, &str)]) -> Shop {
+    let told: [(&str, &str); 5] = [
         ("ORDER_SYNC_URL", &orders.url),
         ("ORDER_SYNC_SECRET", SECRET),
         ("ORDER_SYNC_TIMEOUT", "500ms"),
         // As five, fifteen and forty-five minutes, but nobody wants to wait for those.
         ("ORDER_SYNC_RETRY_DELAYS", "1s,2s,3s"),
         ("ALERT_WEBHOOK_URL", &alerts.url),
-    ])
-    .await;
+    ];
+    let shop = Shop::open_with(&[&told[..], more].concat()).await;
     shop.as_admin("/products", &json!({"productId": "P1", "name": "노트북", "price": 1_000, "stock": 1_000_000})).await;
     shop.as_admin("/users", &json!({"userId": "user1", "balance": 1_000_000_000})).await;
     shop
@@ -93,8 +98,8 @@ async fn diagram_6_3_sync_retry() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_the_third_retry_an_admin_is_alerted_once() {
-    let (orders, alerts) = (Receiver::start().await, Receiver::start().await);
-    let shop = open(&orders, &alerts).await;
+    let (orders, alerts, mails) = (Receiver::start().await, Receiver::start().await, MailServer::start().await);
+    let shop = open_with(&orders, &alerts, &[("SMTP_URL", &mails.url), ("ALERT_EMAIL", "admin@example.com")]).await;
     orders.otherwise(Answer::Redirect("http://127.0.0.1:9/elsewhere"));
     alerts.answer([Answer::Status(503, "")]);
     let id = order(&shop).await;
@@ -121,10 +126,17 @@ async fn after_the_third_retry_an_admin_is_alerted_once() {
     assert!(told["text"].as_str().unwrap().contains(&id), "{told}");
     let told = wait_for_async("the delivery to be noted", DEADLINE, || async {
         let alert = shop.admin_get("/alerts?status=open").await["alerts"][0].clone();
-        alert["deliveries"][0]["deliveredAt"].is_string().then_some(alert)
+        let deliveries = alert["deliveries"].as_array().unwrap();
+        (deliveries.len() == 2 && deliveries.iter().all(|way| way["deliveredAt"].is_string())).then_some(alert)
     })
     .await;
-    assert_eq!((&told["kind"], &told["deliveries"][0]["attempts"]), (&"ORDER_SYNC_FAILED".into(), &2.into()));
+    let ways: Vec<_> = told["deliveries"].as_array().unwrap().iter().map(|w| (&w["channel"], &w["attempts"])).collect();
+    assert_eq!(
+        (&told["kind"], ways),
+        (&"ORDER_SYNC_FAILED".into(), vec![(&"mail".into(), &1.into()), (&"webhook".into(), &2.into())])
+    );
+    let mail = &mails.received()[0];
+    assert!(mail.to == "admin@example.com" && mail.head.contains(&id), "{mail:?}");
 
     // A retry by hand is one attempt and raises no new alert.
     let before = orders.received().len();
@@ -142,7 +154,7 @@ async fn after_the_third_retry_an_admin_is_alerted_once() {
     let resolved = shop.admin_get("/sync-failures?status=resolved").await;
     assert_eq!(resolved["failures"][0]["attempts"].as_array().unwrap().len(), 6);
     assert_eq!(shop.admin_get("/alerts?status=open").await["alerts"], json!([]));
-    assert_eq!(alerts.received().len(), 2, "once each");
+    assert_eq!((alerts.received().len(), mails.received().len()), (2, 1), "once each");
 }
 
 #[tokio::test(flavor = "multi_thread")]

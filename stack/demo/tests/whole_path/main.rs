@@ -8,7 +8,9 @@ mod diagram_1;
 mod diagram_2;
 mod diagram_3;
 mod diagram_5;
+mod diagram_6;
 mod diagram_6_3;
+mod mail_server;
 #[path = "../../../../workers/tests/support/model.rs"]
 mod model;
 mod receiver;

@@ -1,0 +1,244 @@
+//! Writing the mails of products that are back, and sending all mails in their order. One worker at a time sends, so that
+//! who registered first hears first. A mail server that is away delays them all and loses none; a mail may come twice if
+//! the connection broke at its end, with the same Message-ID.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use runtime::postgres::{Timeouts, begin};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::clients::mail::{Mail, MailError, Mailer};
+
+/// Registrations that one transaction turns into mails.
+const WRITTEN_TOGETHER_MAX: i64 = 1_000;
+
+/// Mails that are claimed and sent in one go.
+const SENT_TOGETHER_MAX: i64 = 50;
+
+/// How long a claim lasts. After half of it no other mail is begun, so that even one that takes long is over before
+/// somebody else may send it.
+const CLAIM: Duration = Duration::from_secs(120);
+
+/// The pause before a mail is tried again that the server did not want now.
+const LATER: Duration = Duration::from_secs(60);
+
+/// The lock under which mails are claimed; any number that nobody else uses.
+const CLAIM_LOCK: i64 = 0x6d61_696c;
+
+/// Mails that are on their way. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Mails(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    pool: PgPool,
+    mailer: Option<Mailer>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Claimed {
+    mail_id: Uuid,
+    recipient: String,
+    subject: String,
+    body: String,
+}
+
+impl Mails {
+    /// Without a mailer mails wait until there is one.
+    pub(crate) fn new(pool: PgPool, mailer: Option<Mailer>) -> Mails {
+        Mails(Arc::new(Shared { pool, mailer }))
+    }
+
+    /// Writes the mails of products that are back, and sends those that wait.
+    ///
+    /// # Errors
+    /// When Postgres fails, or the mail server cannot be reached; then all mails wait for the next sweep.
+    pub async fn sweep(&self) -> anyhow::Result<()> {
+        while self.write_some().await? {}
+        let Some(mailer) = &self.0.mailer else {
+            return Ok(());
+        };
+        loop {
+            let claimed = self.claim().await?;
+            if claimed.is_empty() {
+                return Ok(());
+            }
+            let sent = self.send_all(mailer, &claimed).await;
+            self.give_back(&claimed).await?;
+            sent?;
+        }
+    }
+
+    /// Turns the next registrations of the oldest product that is back into mails, in their order; false when there are
+    /// none.
+    async fn write_some(&self) -> anyhow::Result<bool> {
+        let mut transaction = begin(&self.0.pool, Timeouts::CHANGE).await.context("beginning to write mails")?;
+        let restock: Option<(i64, String, i64, String)> = sqlx::query_as(
+            "select restock_id, product_id, up_to_entry, name
+               from restocks
+               join products using (product_id)
+              order by restock_id
+              limit 1
+                for update of restocks skip locked",
+        )
+        .fetch_optional(&mut *transaction)
+        .await
+        .context("looking for products that are back")?;
+        let Some((restock_id, product_id, up_to_entry, name)) = restock else {
+            return Ok(false);
+        };
+        let recipients: Vec<String> = sqlx::query_scalar(
+            "with next as (
+               select product_id, email, entry
+                 from restock_registrations
+                where product_id = $1 and entry <= $2
+                order by entry
+                limit $3
+             ),
+             gone as (
+               delete from restock_registrations as registered
+                using next
+                where registered.product_id = next.product_id and registered.email = next.email
+             )
+             select email from next order by entry",
+        )
+        .bind(&product_id)
+        .bind(up_to_entry)
+        .bind(WRITTEN_TOGETHER_MAX)
+        .fetch_all(&mut *transaction)
+        .await
+        .context("taking registrations")?;
+        if recipients.is_empty() {
+            sqlx::query("delete from restocks where restock_id = $1")
+                .bind(restock_id)
+                .execute(&mut *transaction)
+                .await
+                .context("ending a restock")?;
+        } else {
+            let (subject, body) = restock_text(&name);
+            sqlx::query(
+                "insert into mails (mail_id, recipient, subject, body)
+                 select mail_id, recipient, $3, $4
+                   from unnest($1::uuid[], $2::text[]) with ordinality as written (mail_id, recipient, number)
+                  order by number",
+            )
+            .bind(recipients.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+            .bind(&recipients)
+            .bind(subject)
+            .bind(body)
+            .execute(&mut *transaction)
+            .await
+            .context("writing mails")?;
+        }
+        transaction.commit().await.context("committing mails")?;
+        Ok(true)
+    }
+
+    /// The next mails; none while somebody else is sending.
+    async fn claim(&self) -> anyhow::Result<Vec<Claimed>> {
+        let mut transaction = begin(&self.0.pool, Timeouts::CHANGE).await.context("beginning to claim mails")?;
+        let mine: bool = sqlx::query_scalar("select pg_try_advisory_xact_lock($1)")
+            .bind(CLAIM_LOCK)
+            .fetch_one(&mut *transaction)
+            .await
+            .context("taking the lock of mails")?;
+        if !mine {
+            return Ok(Vec::new());
+        }
+        let mut claimed: Vec<Row> = sqlx::query_as(
+            "update mails
+                set claimed_until = clock_timestamp() + make_interval(secs => $1)
+              where mail_id in (
+                      select mail_id
+                        from mails
+                       where sent_at is null and refused_at is null and next_attempt_at <= clock_timestamp()
+                       order by entry
+                       limit $2)
+                and not exists (select
+                                  from mails as others
+                                 where sent_at is null and refused_at is null
+                                   and others.claimed_until > clock_timestamp())
+             returning entry, mail_id, recipient, subject, body",
+        )
+        .bind(CLAIM.as_secs_f64())
+        .bind(SENT_TOGETHER_MAX)
+        .fetch_all(&mut *transaction)
+        .await
+        .context("claiming mails")?;
+        transaction.commit().await.context("committing a claim of mails")?;
+        claimed.sort_unstable_by_key(|row| row.entry);
+        Ok(claimed.into_iter().map(|row| row.mail).collect())
+    }
+
+    async fn send_all(&self, mailer: &Mailer, claimed: &[Claimed]) -> anyhow::Result<()> {
+        let began = Instant::now();
+        for mail in claimed {
+            if began.elapsed() > CLAIM / 2 {
+                break;
+            }
+            let id = mail.mail_id.to_string();
+            let sent = Mail { id: &id, to: &mail.recipient, subject: &mail.subject, text: &mail.body };
+            match mailer.send(sent).await {
+                Ok(()) => self.note(mail, None, false).await?,
+                Err(MailError::Refused(why)) => {
+                    tracing::warn!("mail {id} will never be taken: {why}");
+                    self.note(mail, Some(&why), true).await?;
+                }
+                Err(MailError::Later(why)) => self.note(mail, Some(&why), false).await?,
+                Err(MailError::Unreachable(why)) => anyhow::bail!("the mail server cannot be reached: {why}"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Without an error it was taken; one that is refused is never tried again.
+    async fn note(&self, mail: &Claimed, error: Option<&str>, refused: bool) -> anyhow::Result<()> {
+        sqlx::query(
+            "update mails
+                set attempts = attempts + 1,
+                    claimed_until = null,
+                    last_error = $2,
+                    sent_at = case when $2 is null then clock_timestamp() end,
+                    refused_at = case when $3 then clock_timestamp() end,
+                    next_attempt_at = clock_timestamp() + make_interval(secs => $4)
+              where mail_id = $1",
+        )
+        .bind(mail.mail_id)
+        .bind(error)
+        .bind(refused)
+        .bind(LATER.as_secs_f64())
+        .execute(&self.0.pool)
+        .await
+        .context("noting what came of a mail")?;
+        Ok(())
+    }
+
+    /// Those that were not sent are due again at once.
+    async fn give_back(&self, claimed: &[Claimed]) -> anyhow::Result<()> {
+        sqlx::query("update mails set claimed_until = null where mail_id = any($1) and claimed_until is not null")
+            .bind(claimed.iter().map(|mail| mail.mail_id).collect::<Vec<_>>())
+            .execute(&self.0.pool)
+            .await
+            .context("giving mails back")?;
+        Ok(())
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    entry: i64,
+    #[sqlx(flatten)]
+    mail: Claimed,
+}
+
+/// Subject and text for a product that is back, for readers of both languages.
+fn restock_text(name: &str) -> (String, String) {
+    // A subject is one line, whatever the product is called.
+    let name: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let subject = format!("{name} 재입고 알림 / back in stock");
+    let body = format!("{name} 상품이 재입고되었습니다.\n\n{name} is back in stock.\n");
+    (subject, body)
+}
