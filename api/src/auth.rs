@@ -1,13 +1,15 @@
 //! Who is calling, and what that allows.
 
+mod published_keys;
+mod tokens;
+
 use axum::extract::FromRequestParts;
 use axum::http::header::{AUTHORIZATION, FORWARDED, HOST, VIA};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
 use common::UserId;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
-use runtime::config::{AuthArgs, JwtKey, JwtRules};
-use serde_json::{Map, Value};
+use runtime::config::AuthArgs;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::net::{IpAddr, SocketAddr};
 use subtle::ConstantTimeEq;
@@ -16,8 +18,7 @@ use crate::error_table::Code;
 use crate::problem::Problem;
 use crate::state::AppState;
 
-/// Clocks of issuer and shop may differ by this much.
-const CLOCK_SKEW_SECONDS: u64 = 30;
+use tokens::Tokens;
 
 /// The role that opens the operators' endpoints, in the claim `role`.
 const ADMIN_ROLE: &str = "admin";
@@ -28,12 +29,6 @@ pub struct Auth {
     tokens: Option<Tokens>,
     /// SHA-256 of the operators' token: a digest has one length, so comparing tells nothing, not even how long it is.
     admin_token: Option<[u8; 32]>,
-}
-
-struct Tokens {
-    key: DecodingKey,
-    rules: Validation,
-    user_claim: String,
 }
 
 /// The caller of a shopper's endpoint.
@@ -49,7 +44,7 @@ impl Auth {
     /// Reads and checks the configuration.
     ///
     /// # Errors
-    /// A sentence when it contradicts itself, or asks for what this program cannot do.
+    /// A sentence when it contradicts itself.
     pub fn new(args: &AuthArgs, api_addr: SocketAddr) -> anyhow::Result<Auth> {
         let tokens = match args.checked(api_addr)? {
             runtime::config::Auth::Off => None,
@@ -63,29 +58,29 @@ impl Auth {
     ///
     /// # Errors
     /// A001 when a token is demanded and missing, or not valid.
-    pub fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+    pub async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
         let Some(tokens) = &self.tokens else {
             return Ok(Caller::Anyone);
         };
         let token = bearer(headers).ok_or_else(unauthenticated)?;
-        tokens.shopper(&tokens.claims(token)?).map(Caller::Shopper)
+        tokens.shopper(&tokens.claims(token).await?).map(Caller::Shopper)
     }
 
     /// The shopper in whose name the caller acts, when a query names `sent`.
     ///
     /// # Errors
     /// A001 without a valid token, A002 when it names somebody else, V001 when nobody is named, or not by an id.
-    pub fn shopper(&self, headers: &HeaderMap, sent: Option<String>) -> Result<UserId, Problem> {
+    pub async fn shopper(&self, headers: &HeaderMap, sent: Option<String>) -> Result<UserId, Problem> {
         let sent = sent.map(|id| id.parse::<UserId>()).transpose();
         let sent = sent.map_err(|error| Problem::field("userId", error))?;
-        self.caller(headers)?.acts_for(sent)
+        self.caller(headers).await?.acts_for(sent)
     }
 
     /// Who is changing the shop, as the audit log will name them.
     ///
     /// # Errors
     /// A001 without a valid token, A002 for a valid one without the role.
-    pub fn operator(&self, headers: &HeaderMap) -> Result<Operator, Problem> {
+    pub async fn operator(&self, headers: &HeaderMap) -> Result<Operator, Problem> {
         let token = bearer(headers).ok_or_else(unauthenticated)?;
         if let Some(admin_token) = &self.admin_token
             && bool::from(digest(token).ct_eq(admin_token))
@@ -93,7 +88,7 @@ impl Auth {
             return Ok(Operator { actor: ADMIN_ROLE.to_owned() });
         }
         let tokens = self.tokens.as_ref().ok_or_else(unauthenticated)?;
-        let claims = tokens.claims(token)?;
+        let claims = tokens.claims(token).await?;
         if claims.get("role").and_then(Value::as_str) != Some(ADMIN_ROLE) {
             return Err(Problem::new(Code::A002));
         }
@@ -131,45 +126,6 @@ impl Caller {
     }
 }
 
-impl Tokens {
-    fn new(rules: JwtRules) -> anyhow::Result<Tokens> {
-        let JwtKey::Secret(secret) = &rules.key else {
-            anyhow::bail!("JWT_JWKS_URL cannot be used yet; give JWT_SECRET instead");
-        };
-        // The list of algorithms is what keeps `none`, and keys of another kind, out.
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.leeway = CLOCK_SKEW_SECONDS;
-        validation.validate_nbf = true;
-        validation.validate_aud = rules.audience.is_some();
-        let mut demanded = vec!["exp"];
-        if let Some(audience) = &rules.audience {
-            validation.set_audience(&[audience]);
-            demanded.push("aud");
-        }
-        if let Some(issuer) = &rules.issuer {
-            validation.set_issuer(&[issuer]);
-            demanded.push("iss");
-        }
-        validation.set_required_spec_claims(&demanded);
-        Ok(Tokens {
-            key: DecodingKey::from_secret(secret.expose().as_bytes()),
-            rules: validation,
-            user_claim: rules.user_claim,
-        })
-    }
-
-    fn claims(&self, token: &str) -> Result<Map<String, Value>, Problem> {
-        decode(token, &self.key, &self.rules)
-            .map(|token| token.claims)
-            .map_err(|error| unauthenticated().because(error))
-    }
-
-    fn shopper(&self, claims: &Map<String, Value>) -> Result<UserId, Problem> {
-        let user = claims.get(&self.user_claim).and_then(Value::as_str);
-        user.and_then(|user| user.parse().ok()).ok_or_else(unauthenticated)
-    }
-}
-
 fn unauthenticated() -> Problem {
     Problem::new(Code::A001)
 }
@@ -194,7 +150,7 @@ impl FromRequestParts<AppState> for Operator {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        state.auth.operator(&parts.headers)
+        state.auth.operator(&parts.headers).await
     }
 }
 

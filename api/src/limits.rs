@@ -59,6 +59,18 @@ pub const MAX_COUPON_UNITS: i64 = 1_000_000_000_000;
 /// sale with a million shoppers does not keep them all in memory.
 pub const RATE_LIMIT_FORGET: Duration = Duration::from_secs(5);
 
+/// Fetching the public keys of tokens may take this long: somebody waits to be let in.
+pub const JWKS_FETCH: Duration = Duration::from_secs(5);
+
+/// After this the keys are fetched anew, so that one that was taken back is not believed for long.
+pub const JWKS_FRESH: Duration = Duration::from_secs(300);
+
+/// They are not fetched again within this time, whatever ids tokens name.
+pub const JWKS_REST: Duration = Duration::from_secs(5);
+
+/// A set of keys is a few kilobytes.
+pub const JWKS_MAX_BYTES: usize = 256 * 1024;
+
 /// Characters of a search for products.
 pub const MAX_SEARCH_CHARS: usize = 100;
 

@@ -38,7 +38,7 @@ async fn show(
     headers: HeaderMap,
     Params(params): Params<OfUser>,
 ) -> Result<Json<Balance>, Problem> {
-    let user_id = state.auth.shopper(&headers, params.user_id)?;
+    let user_id = state.auth.shopper(&headers, params.user_id).await?;
     let balance: Option<Won> = sqlx::query_scalar("select balance from users where user_id = $1")
         .bind(user_id.as_str())
         .fetch_optional(&state.pool)
@@ -73,7 +73,7 @@ async fn history(
     Params(params): Params<OfUser>,
 ) -> Result<Json<History>, Problem> {
     let page = PageParams::of(params.limit, params.cursor).page::<u64>()?;
-    let user_id = state.auth.shopper(&headers, params.user_id)?;
+    let user_id = state.auth.shopper(&headers, params.user_id).await?;
     let rows: Vec<Entry> = sqlx::query_as(
         "select entry::text as entry, kind, amount, balance_after, reference_id, created_at
            from ledger

@@ -64,7 +64,7 @@ async fn show(
     headers: HeaderMap,
     Params(params): Params<OfUser>,
 ) -> Result<Json<Cart>, Problem> {
-    let user_id = state.auth.shopper(&headers, params.user_id)?;
+    let user_id = state.auth.shopper(&headers, params.user_id).await?;
     let items: Vec<Item> = sqlx::query_as(concat!(
         "select ",
         item_columns!(),
@@ -94,7 +94,7 @@ async fn add(
     JsonBody(new): JsonBody<NewItem>,
 ) -> Result<(StatusCode, Json<Item>), Problem> {
     check_quantity(new.quantity)?;
-    let user_id = state.auth.caller(&headers)?.acts_for(new.user_id)?;
+    let user_id = state.auth.caller(&headers).await?.acts_for(new.user_id)?;
     let mut transaction = begin(&state.pool, Timeouts::CHANGE).await?;
     let product = Product::find(&mut transaction, &new.product_id).await?;
     // Who puts the same product in twice wants the sum, also when both come at once.
@@ -137,7 +137,7 @@ async fn change(
     JsonBody(change): JsonBody<Change>,
 ) -> Result<Json<Item>, Problem> {
     check_quantity(change.quantity)?;
-    let user_id = state.auth.caller(&headers)?.acts_for(change.user_id)?;
+    let user_id = state.auth.caller(&headers).await?.acts_for(change.user_id)?;
     let mut transaction = begin(&state.pool, Timeouts::CHANGE).await?;
     let changed = sqlx::query(
         "update cart_items
@@ -164,7 +164,7 @@ async fn remove(
     headers: HeaderMap,
     Params(params): Params<OfUser>,
 ) -> Result<StatusCode, Problem> {
-    let user_id = state.auth.shopper(&headers, params.user_id)?;
+    let user_id = state.auth.shopper(&headers, params.user_id).await?;
     let removed = sqlx::query("delete from cart_items where user_id = $1 and product_id = $2")
         .bind(user_id.as_str())
         .bind(product_id.as_str())

@@ -32,7 +32,7 @@ async fn issue(
     JsonBody(claim): JsonBody<Claim>,
 ) -> Result<Response, Problem> {
     let wishes = Wishes::read(&headers)?;
-    let caller = state.auth.caller(&headers)?;
+    let caller = state.auth.caller(&headers).await?;
     let user_id = caller.acts_for(claim.user_id)?;
     submit(&state, wishes, caller, Command::ClaimCoupon(ClaimCoupon { user_id, coupon_id })).await
 }

@@ -39,7 +39,7 @@ async fn place(
     JsonBody(order): JsonBody<Order>,
 ) -> Result<Response, Problem> {
     let wishes = Wishes::read(&headers)?;
-    let caller = state.auth.caller(&headers);
+    let caller = state.auth.caller(&headers).await;
     let (caller, order) = order.checked(caller)?;
     submit(&state, wishes, caller, Command::PlaceOrder(order)).await
 }
@@ -141,7 +141,7 @@ async fn show(
     headers: HeaderMap,
     Params(params): Params<OfUser>,
 ) -> Result<Json<Placed>, Problem> {
-    let user_id = state.auth.shopper(&headers, params.user_id)?;
+    let user_id = state.auth.shopper(&headers, params.user_id).await?;
     let order_id = order_id.ok_or_else(not_found)?;
     let rows: Vec<Row> = sqlx::query_as(concat!(
         "select ",
@@ -177,7 +177,7 @@ async fn list(
     Params(params): Params<OfUser>,
 ) -> Result<Json<Orders>, Problem> {
     let page = PageParams::of(params.limit, params.cursor).page::<Uuid>()?;
-    let user_id = state.auth.shopper(&headers, params.user_id)?;
+    let user_id = state.auth.shopper(&headers, params.user_id).await?;
     let rows: Vec<Row> = sqlx::query_as(concat!(
         "select ",
         order_columns!(),

@@ -44,7 +44,7 @@ async fn show(
 ) -> Result<Response, Problem> {
     let seconds = params.wait.as_deref().map_or(Ok(0), str::parse::<u64>);
     let seconds = seconds.map_err(|_| Problem::field("wait", "must be a number of seconds"))?;
-    let caller = state.auth.caller(&headers)?;
+    let caller = state.auth.caller(&headers).await?;
     let id = id.ok_or_else(|| Problem::new(Code::R001))?;
     // Before looking: the outcome may come right after the look.
     let wait = bounded_wait(seconds).and_then(|wait| Some((wait, state.waiters.register(id)?)));
@@ -60,7 +60,7 @@ async fn events(
     PathId(Named(id)): PathId<Named>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let caller = state.auth.caller(&headers)?;
+    let caller = state.auth.caller(&headers).await?;
     let id = id.ok_or_else(|| Problem::new(Code::R001))?;
     let waiter = state.waiters.register(id);
     let found = look_up(&state, id, &caller).await?;

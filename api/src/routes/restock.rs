@@ -44,7 +44,7 @@ async fn register(
     let mut shape = Shape::new();
     shape.demand(is_address(&email), "email", "must be a mail address such as user@example.com");
     shape.checked()?;
-    let user_id = state.auth.caller(&headers)?.acts_for(registration.user_id)?;
+    let user_id = state.auth.caller(&headers).await?.acts_for(registration.user_id)?;
     let (known, is_new): (bool, bool) = sqlx::query_as(
         "with product as (
            select product_id from products where product_id = $1

@@ -65,7 +65,7 @@ async fn list(
     let asked_for = status.is_empty() || known.contains(&status.as_str());
     shape.demand(asked_for, "status", "must be available, used or expired");
     shape.checked()?;
-    let user_id = state.auth.shopper(&headers, params.user_id)?;
+    let user_id = state.auth.shopper(&headers, params.user_id).await?;
     let rows: Vec<Held> = sqlx::query_as(
         "select user_coupon_id::text as entry, held.*
            from (select user_coupon_id, coupon_id, name, discount_type, discount_value, max_discount_amount,
@@ -119,7 +119,7 @@ async fn validate(
     let mut shape = Shape::new();
     shape.amount("orderAmount", question.order_amount);
     shape.checked()?;
-    let user_id = state.auth.caller(&headers)?.acts_for(question.user_id)?;
+    let user_id = state.auth.caller(&headers).await?.acts_for(question.user_id)?;
     let row: Option<Row> = sqlx::query_as(
         "select discount_type, discount_value, max_discount_amount, min_order_amount, total_quantity,
                 issued_quantity, starts_at, ends_at, valid_days,

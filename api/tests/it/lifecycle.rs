@@ -120,7 +120,7 @@ async fn what_cannot_work_is_told_at_the_start() {
         (Plan::default().env("METRICS_ADDR", operators), "already taken"),
         (Plan::default().env("API_ADDR", "0.0.0.0:0"), "AUTH_MODE=off"),
         (Plan::default().env("AUTH_MODE", "jwt"), "JWT_SECRET"),
-        (Plan::default().env("AUTH_MODE", "jwt").env("JWT_JWKS_URL", "https://keys.example/"), "JWT_JWKS_URL"),
+        (Plan::default().env("AUTH_MODE", "jwt").env("JWT_JWKS_URL", "http://keys.example/"), "JWT_JWKS_URL"),
         (Plan::default().env("DATABASE_URL", "nonsense"), "DATABASE_URL"),
         (Plan::default().env("REDIS_URL", "nonsense"), "REDIS_URL"),
         (Plan::default().env("COUPON_GROUPS", "65"), "--coupon-groups"),

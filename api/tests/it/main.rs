@@ -12,5 +12,6 @@ mod faults;
 mod gate;
 mod kit;
 mod lifecycle;
+mod published_keys;
 mod status;
 mod worker;

@@ -8,6 +8,7 @@ mod popular;
 mod results;
 mod second_worker;
 mod series;
+mod sold_out;
 mod start;
 mod table;
 mod throughput;
@@ -47,6 +48,8 @@ pub enum Part {
     Latency,
     /// From accepted to started, in an idle shop
     Start,
+    /// Claims of a coupon that is gone
+    SoldOut,
     /// A second workers process
     Workers,
     /// Telling an order system of orders
@@ -172,6 +175,9 @@ pub async fn run(options: &Options, screen: Screen) -> Result<Results> {
     }
     if options.has(Part::Start) {
         results.start = Some(start::measure(&mut bench, scale).await?);
+    }
+    if options.has(Part::SoldOut) {
+        results.sold_out = Some(sold_out::measure(&bench, scale).await?);
     }
     if options.has(Part::Workers) {
         for workload in [&workloads.claims, &workloads.orders] {

@@ -20,6 +20,8 @@ pub struct Results {
     pub latencies: Vec<Latency>,
     /// How soon a worker starts.
     pub start: Option<Start>,
+    /// Claims of a coupon that is gone.
+    pub sold_out: Option<SoldOut>,
     /// With a second workers process.
     pub second_workers: Vec<SecondWorker>,
     /// Telling an order system.
@@ -96,6 +98,16 @@ pub struct Start {
     pub max_ms: f64,
 }
 
+/// Claims of a coupon that is gone, beside a plain read.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SoldOut {
+    /// Certain noes.
+    pub claims_per_second: Series,
+    /// `GET /api/products/{id}`.
+    pub reads_per_second: Series,
+}
+
 /// The rate with two workers processes as a part of the rate with one.
 #[derive(Debug, Clone, Serialize)]
 pub struct SecondWorker {
@@ -162,6 +174,7 @@ impl Results {
             rates: Vec::new(),
             latencies: Vec::new(),
             start: None,
+            sold_out: None,
             second_workers: Vec::new(),
             order_sync: None,
             popular: None,

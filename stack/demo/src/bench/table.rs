@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use super::results::{Audited, OrderSync, PopularProducts, Rate, Results, Start, UsualWay};
+use super::results::{Audited, OrderSync, PopularProducts, Rate, Results, SoldOut, Start, UsualWay};
 use super::series::Series;
 use super::workload;
 use crate::report::rounded;
@@ -27,6 +27,11 @@ pub fn markdown(results: &Results) -> String {
     if let Some(Start { claims, p50_ms, p99_ms, max_ms }) = results.start {
         let name = format!("a claim to an idle shop, from accepted to started ({claims} claims): p50");
         table.line(format!("| {name} | **{p50_ms:.2} ms** | p99 {p99_ms:.2} ms, slowest {max_ms:.2} ms |"));
+    }
+    if let Some(SoldOut { claims_per_second, reads_per_second }) = &results.sold_out {
+        let per_second = |value: f64| format!("{}/s", rounded(value));
+        table.row("claims of a coupon that is gone, refused before the line", claims_per_second, per_second);
+        table.row("beside them: reads of one product", reads_per_second, per_second);
     }
     for second in &results.second_workers {
         let name = format!("{}: two workers processes beside one", second.name);
@@ -141,6 +146,8 @@ mod tests {
             p99_ms: Series::of([80.25]),
         });
         results.start = Some(Start { claims: 200, p50_ms: 0.71, p99_ms: 1.5, max_ms: 2.25 });
+        results.sold_out =
+            Some(SoldOut { claims_per_second: Series::of([20_100.0]), reads_per_second: Series::of([21_000.0]) });
         results.second_workers.push(SecondWorker { name: workload::CLAIMS, ratio: Series::of([0.97, 1.02]) });
         results.order_sync = Some(OrderSync { answer_ms: 20, sent_per_second: 2_512.3 });
         results.popular =
@@ -166,6 +173,8 @@ mod tests {
             "| orders sent to a receiver that answers in 20 ms | **2,512/s** | |",
             "popular products of 3 days with 10,000,000 order lines: a refresh | **40 ms** | 40 ms – 40 ms |",
             "| the same by going through all orders | 9000 ms | |",
+            "refused before the line | **20,100/s** | 20,100/s – 20,100/s |",
+            "| beside them: reads of one product | **21,000/s** |",
             "two workers processes beside one | **100 %** | 97 % – 102 % |",
             "| coupon claims, the usual way (16 connections, no HTTP) | **640/s** | 640/s – 640/s |",
             "| coupon claims: Droplane beside the usual way | **25.0 ×** | |",
