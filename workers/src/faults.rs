@@ -210,7 +210,9 @@ impl Shop {
         if store::parked_lately(&mut connection, group).await? < PARKED_PER_MINUTE_MAX {
             return Ok(false);
         }
-        store::hold_group(&self.pool, group, &self.name).await?;
+        if store::hold_group(&self.pool, group, &self.name).await? {
+            metrics::alerts_raised(metrics::alert_kind::GROUP_HELD).increment(1);
+        }
         self.lanes_of(&batch.group).pause(&Lane::whole_group()).await?;
         tracing::error!(group, "{group} is held: too many of its commands could not be decided");
         Ok(true)

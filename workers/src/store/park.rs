@@ -1,6 +1,7 @@
 //! Commands that cannot be decided: set aside, so that the line moves on.
 
 use chrono::{DateTime, Utc};
+use runtime::metrics::alert_kind;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -50,19 +51,19 @@ pub async fn insert_parked(
     Ok(())
 }
 
-/// Records that the whole group is held, and raises an alert, once per hold.
+/// Records that the whole group is held, and raises an alert, once per hold. Answers whether it was raised.
 ///
 /// # Errors
 /// When Postgres fails.
-pub async fn hold_group(pool: &PgPool, group: &str, actor: &str) -> Result<(), StoreError> {
-    sqlx::query(
+pub async fn hold_group(pool: &PgPool, group: &str, actor: &str) -> Result<bool, StoreError> {
+    let raised = sqlx::query(
         "with held as (
            insert into paused_lanes (lane_group, lane, paused_by) values ($1, '*', $2)
            on conflict do nothing
            returning lane_group
          )
          insert into alerts (alert_id, kind, text, details)
-         select $3, 'GROUP_HELD',
+         select $3, $5,
                 format('Group %s was held: more than %s of its commands could not be decided within a minute. Nothing '
                        'was lost; look at parked_commands, mend the cause, then resume the group.', lane_group, $4),
                 jsonb_build_object('group', lane_group)
@@ -72,8 +73,9 @@ pub async fn hold_group(pool: &PgPool, group: &str, actor: &str) -> Result<(), S
     .bind(actor)
     .bind(Uuid::now_v7())
     .bind(PARKED_PER_MINUTE_MAX.to_string())
+    .bind(alert_kind::GROUP_HELD)
     .execute(pool)
     .await
     .doing("holding a group")?;
-    Ok(())
+    Ok(raised.rows_affected() == 1)
 }
