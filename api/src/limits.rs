@@ -65,11 +65,18 @@ pub const JWKS_FETCH: Duration = Duration::from_secs(5);
 /// After this the keys are fetched anew, so that one that was taken back is not believed for long.
 pub const JWKS_FRESH: Duration = Duration::from_secs(300);
 
+/// Where they cannot be fetched anew, those that are known are believed for this long: a day without an issuer must not
+/// lock everybody out, and a key that was taken back must not be good for ever.
+pub const JWKS_BELIEVED: Duration = Duration::from_secs(24 * 3_600);
+
 /// They are not fetched again within this time, whatever ids tokens name.
 pub const JWKS_REST: Duration = Duration::from_secs(5);
 
 /// A set of keys is a few kilobytes.
 pub const JWKS_MAX_BYTES: usize = 256 * 1024;
+
+/// Failed syncs that one call retries: a change that is done well within its time-out.
+pub const RETRIED_ORDERS_MAX: i64 = 20_000;
 
 /// Characters of a search for products.
 pub const MAX_SEARCH_CHARS: usize = 100;

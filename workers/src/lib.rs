@@ -116,7 +116,7 @@ fn parts(
     let smtp = config.mails.smtp_url.as_ref().filter(|url| !url.expose().is_empty());
     let mailer = smtp.map(|url| Mailer::new(url, &config.mails.mail_from)).transpose()?;
     let alerts = Alerts::new(&config.alerts, &config.sync, pool.clone(), mailer.clone())?;
-    let mails = Mails::new(pool.clone(), mailer);
+    let mails = Mails::new(pool.clone(), mailer, shutdown.clone());
     let retention = config.retention.request_retention;
     Ok(cron::Parts { pool: pool.clone(), popular, retention, order_sync, alerts, mails })
 }

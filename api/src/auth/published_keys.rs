@@ -1,20 +1,20 @@
 //! The public keys of tokens, as their issuer publishes them (a JSON Web Key Set, RFC 7517). They are fetched when the first
 //! token comes, again when a token names a key that is not known yet, and every few minutes, so that a key that was taken
-//! back is not believed for long.
+//! back is not believed for long. Whose key is known never waits for the issuer.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-use crate::limits::{JWKS_FETCH, JWKS_FRESH, JWKS_MAX_BYTES, JWKS_REST};
+use crate::limits::{JWKS_BELIEVED, JWKS_FETCH, JWKS_FRESH, JWKS_MAX_BYTES, JWKS_REST};
 
 /// What may sign tokens where keys are public. A list, because a token that could choose freely would choose `none`, or a
 /// public key as if it were a shared secret.
@@ -48,12 +48,15 @@ impl PublishedKey {
 /// By key id; a key without one stands under the empty id.
 type Keys = HashMap<String, PublishedKey>;
 
-/// The keys that are published at one address.
-pub(super) struct PublishedKeys {
+/// The keys that are published at one address. A copy shares them.
+#[derive(Clone)]
+pub(super) struct PublishedKeys(Arc<Shared>);
+
+struct Shared {
     url: Url,
     client: Client,
     known: RwLock<Known>,
-    /// Held while they are fetched; when it was last tried.
+    /// Held while they are fetched; when the last attempt ended.
     fetching: Mutex<Option<Instant>>,
 }
 
@@ -70,49 +73,61 @@ impl PublishedKeys {
         let url = Url::parse(url).context("JWT_JWKS_URL")?;
         let client = Client::builder().timeout(JWKS_FETCH).redirect(Policy::none()).build();
         let client = client.context("making an HTTP client for the keys of tokens")?;
-        Ok(PublishedKeys { url, client, known: RwLock::default(), fetching: Mutex::default() })
+        let (known, fetching) = (RwLock::default(), Mutex::default());
+        Ok(PublishedKeys(Arc::new(Shared { url, client, known, fetching })))
     }
 
     /// The key of this id; none: the issuer has no such key.
     ///
     /// # Errors
-    /// When they cannot be fetched, and none are known yet.
+    /// When they cannot be fetched, and none are known that are not too old.
     pub async fn find(&self, id: &str) -> anyhow::Result<Option<PublishedKey>> {
-        let (keys, age) = self.known();
-        if let Some(key) = keys.get(id)
-            && age.is_some_and(|age| age < JWKS_FRESH)
+        if let Some((keys, age)) = self.0.known()
+            && let Some(key) = keys.get(id)
         {
+            if age >= JWKS_FRESH {
+                self.refresh();
+            }
             return Ok(Some(key.clone()));
         }
-        let fetched = self.fetch_if_due().await;
-        let (keys, age) = self.known();
-        match (fetched, age) {
-            (Err(error), None) => Err(error),
-            // Better keys of a while ago than nobody signed in; but not for ever.
-            (Err(error), Some(age)) => {
-                tracing::warn!("the keys of tokens are {} s old and could not be fetched: {error:#}", age.as_secs());
-                Ok(keys.get(id).cloned())
-            }
-            (Ok(()), _) => Ok(keys.get(id).cloned()),
+        let fetched = self.0.fetch_if_due(self.0.fetching.lock().await).await;
+        match self.0.known() {
+            Some((keys, _)) => Ok(keys.get(id).cloned()),
+            None => fetched.and_then(|()| bail!("the keys of tokens could not be fetched a moment ago")),
         }
     }
 
-    fn known(&self) -> (Arc<Keys>, Option<Duration>) {
+    /// Fetches them beside the callers, if nobody does already.
+    fn refresh(&self) {
+        let keys = self.clone();
+        tokio::spawn(async move {
+            if let Ok(tried) = keys.0.fetching.try_lock()
+                && let Err(error) = keys.0.fetch_if_due(tried).await
+            {
+                tracing::warn!("those that are known stay in use: {error:#}");
+            }
+        });
+    }
+}
+
+impl Shared {
+    /// The keys and their age, if there are any that may still be believed.
+    fn known(&self) -> Option<(Arc<Keys>, Duration)> {
         // A map is put in whole, so a poisoned lock holds good data.
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        (Arc::clone(&known.keys), known.at.map(|at| at.elapsed()))
+        let age = known.at?.elapsed();
+        (age < JWKS_BELIEVED).then(|| (Arc::clone(&known.keys), age))
     }
 
-    /// Fetches them, one caller for all, and not again right after: whoever makes up ids must not make us ask all the time.
-    async fn fetch_if_due(&self) -> anyhow::Result<()> {
-        let mut tried = self.fetching.lock().await;
+    /// Fetches them, one caller for all, and not again right after, whether it worked or not: whoever makes up ids must not
+    /// make us ask all the time, and whoever comes next must not wait as long again.
+    async fn fetch_if_due(&self, mut tried: MutexGuard<'_, Option<Instant>>) -> anyhow::Result<()> {
         if tried.is_some_and(|at| at.elapsed() < JWKS_REST) {
-            let (_, age) = self.known();
-            ensure!(age.is_some(), "the keys of tokens could not be fetched a moment ago");
             return Ok(());
         }
+        let fetched = self.fetch().await;
         *tried = Some(Instant::now());
-        let keys = self.fetch().await.with_context(|| format!("fetching the keys of tokens from {}", self.url))?;
+        let keys = fetched.with_context(|| format!("fetching the keys of tokens from {}", self.url))?;
         let known = Known { keys: Arc::new(keys), at: Some(Instant::now()) };
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
         Ok(())
@@ -146,4 +161,42 @@ fn published(jwk: &Jwk) -> Option<(String, PublishedKey)> {
     };
     let key = DecodingKey::from_jwk(jwk).ok()?;
     Some((jwk.common.key_id.clone().unwrap_or_default(), PublishedKey { key, algorithm }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    /// Keys that were fetched so long ago from an issuer that takes connections and never answers.
+    async fn keys_of(age: Duration) -> (PublishedKeys, TcpListener) {
+        let issuer = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let keys = PublishedKeys::new(&format!("http://{}/keys", issuer.local_addr().unwrap())).unwrap();
+        let key = PublishedKey { key: DecodingKey::from_secret(b"any"), algorithm: None };
+        let at = Instant::now().checked_sub(age);
+        *keys.0.known.write().unwrap() = Known { keys: Arc::new([("known".to_owned(), key)].into()), at };
+        (keys, issuer)
+    }
+
+    #[tokio::test]
+    async fn whose_key_is_known_never_waits_for_the_issuer() {
+        let (keys, issuer) = keys_of(JWKS_FRESH * 2).await;
+        let found = async {
+            for _ in 0..100 {
+                assert!(keys.find("known").await.unwrap().is_some());
+            }
+        };
+        tokio::time::timeout(JWKS_FETCH / 2, found).await.expect("at once");
+        tokio::time::timeout(JWKS_FETCH, issuer.accept()).await.expect("it is asked beside them").unwrap();
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_for_an_issuer_wait_once() {
+        let (keys, _issuer) = keys_of(JWKS_BELIEVED).await;
+        let all = async {
+            let (one, two, three) = tokio::join!(keys.find("known"), keys.find("other"), keys.find(""));
+            assert!(one.is_err() && two.is_err() && three.is_err(), "what is too old is not believed");
+        };
+        tokio::time::timeout(JWKS_FETCH * 2, all).await.expect("not one after the other");
+    }
 }

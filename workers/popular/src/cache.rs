@@ -67,7 +67,10 @@ impl Cache {
         if let Some(fresh) = slot.as_ref().filter(|fresh| fresh.until > Instant::now()) {
             return Ok(Arc::clone(&fresh.json));
         }
-        let json = self.look_or_fill(question).await?;
+        // In a task of its own: a client that hangs up must not leave a promise to count behind, for which others wait.
+        let cache = self.clone();
+        let filling = tokio::spawn(async move { cache.look_or_fill(question).await });
+        let json = filling.await.expect("looking and counting do not panic")?;
         *slot = Some(Fresh { json: Arc::clone(&json), until: Instant::now() + REMEMBERED });
         Ok(json)
     }

@@ -11,6 +11,9 @@ use runtime::config::Secret;
 /// How long the mail server may take for one step of the conversation.
 const SMTP_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long it may take for all steps together.
+const SEND_MAX: Duration = Duration::from_secs(30);
+
 /// A mail server, and who sends through it.
 #[derive(Debug, Clone)]
 pub(crate) struct Mailer {
@@ -21,11 +24,11 @@ pub(crate) struct Mailer {
 /// Why a mail was not taken.
 #[derive(Debug)]
 pub(crate) enum MailError {
-    /// It never will be: the address is none, or the server says so.
-    Refused(String),
-    /// This one not now; others may be.
-    Later(String),
-    /// The server cannot be reached, or talks nonsense: no mail can be sent now.
+    /// It can never be sent: its address is none, or none that this server can be told of.
+    Unsendable(String),
+    /// The server is there, and did not take this one.
+    NotTaken(String),
+    /// The server cannot be reached, or lets nobody in: no mail can be sent now.
     Unreachable(String),
 }
 
@@ -33,7 +36,7 @@ impl MailError {
     /// What is noted of it.
     pub fn in_words(&self) -> &str {
         match self {
-            MailError::Refused(why) | MailError::Later(why) | MailError::Unreachable(why) => why,
+            MailError::Unsendable(why) | MailError::NotTaken(why) | MailError::Unreachable(why) => why,
         }
     }
 }
@@ -69,21 +72,32 @@ impl Mailer {
     /// # Errors
     /// Why it was not taken; it may have been taken all the same if the connection broke at its end.
     pub async fn send(&self, mail: Mail<'_>) -> Result<(), MailError> {
-        let refused = |error: &dyn std::fmt::Display| MailError::Refused(error.to_string());
+        let unsendable = |error: &dyn std::fmt::Display| MailError::Unsendable(error.to_string());
         let message = Message::builder()
             .from(self.from.clone())
-            .to(mail.to.parse().map_err(|error: lettre::address::AddressError| refused(&error))?)
+            .to(mail.to.parse().map_err(|error: lettre::address::AddressError| unsendable(&error))?)
             .subject(mail.subject)
             .message_id(Some(format!("<{}@{}>", mail.id, self.from.email.domain())))
             .header(ContentType::TEXT_PLAIN)
             .body(mail.text.to_owned())
-            .map_err(|error| refused(&error))?;
-        match self.transport.send(message).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.is_permanent() => Err(refused(&error)),
-            Err(error) if error.is_transient() => Err(MailError::Later(error.to_string())),
-            Err(error) => Err(MailError::Unreachable(in_words(&error))),
-        }
+            .map_err(|error| unsendable(&error))?;
+        let (why, is_client) = match tokio::time::timeout(SEND_MAX, self.transport.send(message)).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => (in_words(&error), error.is_client()),
+            Err(_) => (format!("it took longer than {SEND_MAX:?}"), false),
+        };
+        // A wrong password and a wrong address are told in the same numbers. Whether others would be taken, only the
+        // server can say.
+        Err(match (self.is_reachable().await, is_client) {
+            (false, _) => MailError::Unreachable(why),
+            (true, true) => MailError::Unsendable(why),
+            (true, false) => MailError::NotTaken(why),
+        })
+    }
+
+    /// Whether the server lets us in.
+    async fn is_reachable(&self) -> bool {
+        matches!(tokio::time::timeout(SEND_MAX, self.transport.test_connection()).await, Ok(Ok(true)))
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 
 use crate::jobs::alerts::Alerts;
 use crate::jobs::mails::Mails;
-use crate::jobs::order_sync::OrderSync;
+use crate::jobs::order_sync::{self, OrderSync};
 
 /// A job that takes longer has failed: its ticks must not pile up.
 const JOB_MAX: Duration = Duration::from_secs(120);
@@ -141,10 +141,13 @@ impl Scheduled {
                 tracing::debug!("{forgotten} requests were forgotten");
                 Ok(())
             }
-            Job::OrderSync => match &self.parts.order_sync {
-                Some(order_sync) => order_sync.sweep().await,
-                None => Ok(()),
-            },
+            Job::OrderSync => {
+                order_sync::show_left(&self.parts.pool).await?;
+                match &self.parts.order_sync {
+                    Some(order_sync) => order_sync.sweep().await,
+                    None => Ok(()),
+                }
+            }
             Job::Alerts => self.parts.alerts.sweep().await,
             Job::Mails => self.parts.mails.sweep().await,
         }

@@ -13,12 +13,11 @@ const TICK_MAX: Duration = Duration::from_secs(40);
 pub(super) async fn run(pool: &PgPool, retention: Duration) -> anyhow::Result<u64> {
     let (began, mut forgotten) = (Instant::now(), 0);
     while began.elapsed() < TICK_MAX {
-        let requests = forget_requests(pool, retention).await?;
-        let batches = forget_batches(pool, retention).await?;
-        forgotten += requests;
-        if requests == 0 && batches == 0 {
-            break;
+        match forget_requests(pool, retention).await? {
+            0 => break,
+            requests => forgotten += requests,
         }
     }
+    while began.elapsed() < TICK_MAX && forget_batches(pool, retention).await? > 0 {}
     Ok(forgotten)
 }

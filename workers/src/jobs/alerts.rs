@@ -2,7 +2,7 @@
 //! far it has come on each way. It is sent at least once, however long that takes.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use reqwest::header::HeaderMap;
@@ -13,14 +13,18 @@ use serde_json::{Map, Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use super::doubled;
 use crate::clients::http::Target;
 use crate::clients::mail::{Mail, Mailer};
 
-/// How long sending one alert may take.
+/// How long the webhook may take for one alert.
 const SEND_MAX: Duration = Duration::from_secs(10);
 
-/// How long a claim outlasts it.
-const CLAIM_MARGIN: Duration = Duration::from_secs(20);
+/// A sweep begins no other alert after this; the next one goes on.
+const SWEEP_MAX: Duration = Duration::from_secs(60);
+
+/// How long a claim lasts: longer than a sweep with an alert that takes long at its end.
+const CLAIM: Duration = Duration::from_secs(150);
 
 /// The pause after the first failure; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
@@ -31,8 +35,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
 /// Alerts that one sweep sends on one way.
 const SENT_TOGETHER_MAX: i64 = 20;
 
+/// Alerts that one sweep adds to one way.
+const ADDED_TOGETHER_MAX: i64 = 1_000;
+
 /// Only alerts that are not older get a way that was configured after them: what is older was seen otherwise.
-const NEW_FOR_HOURS: i32 = 24;
+const NEW_FOR_DAYS: i32 = 7;
 
 const WEBHOOK: &str = "webhook";
 const MAIL: &str = "mail";
@@ -46,6 +53,12 @@ pub(crate) struct Alert {
 }
 
 impl Alert {
+    /// Counts it and tells the log, once it is committed.
+    pub(crate) fn told(&self) {
+        metrics::alerts_raised(self.kind).increment(1);
+        tracing::error!("{}", self.text);
+    }
+
     /// An order that the order system did not take, however often it was tried.
     pub(crate) fn sync_failed(order_id: Uuid, attempts: i32, last_error: String) -> Alert {
         let text = format!(
@@ -61,7 +74,7 @@ impl Alert {
 ///
 /// # Errors
 /// When Postgres fails.
-pub(crate) async fn raise(transaction: &mut Transaction, alert: Alert) -> anyhow::Result<()> {
+pub(crate) async fn raise(transaction: &mut Transaction, alert: &Alert) -> anyhow::Result<()> {
     sqlx::query("insert into alerts (alert_id, kind, text, details) values ($1, $2, $3, $4)")
         .bind(Uuid::now_v7())
         .bind(alert.kind)
@@ -70,8 +83,6 @@ pub(crate) async fn raise(transaction: &mut Transaction, alert: Alert) -> anyhow
         .execute(&mut **transaction)
         .await
         .context("raising an alert")?;
-    metrics::alerts_raised(alert.kind).increment(1);
-    tracing::error!("{}", alert.text);
     Ok(())
 }
 
@@ -141,22 +152,59 @@ impl Alerts {
     /// # Errors
     /// When Postgres fails. What was claimed and not sent is due again when its claim has run out.
     pub async fn sweep(&self) -> anyhow::Result<()> {
-        if let Some(webhook) = &self.0.webhook {
-            self.add_new(WEBHOOK).await?;
-            for alert in self.claim_due(WEBHOOK).await? {
-                let attempt = webhook.post(body_of(&alert), HeaderMap::new()).await;
-                self.note(&alert, WEBHOOK, attempt.error).await?;
-            }
+        // Side by side: a way that hangs must not hold up the other one.
+        let (by_webhook, by_mail) = tokio::join!(self.sweep_way(WEBHOOK), self.sweep_way(MAIL));
+        by_webhook.and(by_mail)
+    }
+
+    async fn sweep_way(&self, channel: &str) -> anyhow::Result<()> {
+        let shared = &self.0;
+        let is_configured = if channel == WEBHOOK { shared.webhook.is_some() } else { shared.mail.is_some() };
+        if !is_configured {
+            return Ok(());
         }
-        if let Some((mailer, address)) = &self.0.mail {
-            self.add_new(MAIL).await?;
-            for alert in self.claim_due(MAIL).await? {
-                let id = alert.alert_id.to_string();
-                let mail = Mail { id: &id, to: address, subject: &subject_of(&alert), text: &alert.text };
-                let error = mailer.send(mail).await.err().map(|error| error.in_words().to_owned());
-                self.note(&alert, MAIL, error).await?;
+        let began = Instant::now();
+        self.add_new(channel).await?;
+        let claimed = self.claim_due(channel).await?;
+        for alert in &claimed {
+            if began.elapsed() > SWEEP_MAX {
+                break;
             }
+            let error = if channel == WEBHOOK { self.post(alert).await } else { self.mail(alert).await };
+            self.note(alert, channel, error).await?;
         }
+        self.give_back(&claimed, channel).await
+    }
+
+    /// Why the webhook did not take it; none: it did.
+    async fn post(&self, alert: &Claimed) -> Option<String> {
+        let webhook = self.0.webhook.as_ref()?;
+        webhook.post(body_of(alert), HeaderMap::new()).await.error
+    }
+
+    /// Why it could not be mailed; none: it was.
+    async fn mail(&self, alert: &Claimed) -> Option<String> {
+        let (mailer, address) = self.0.mail.as_ref()?;
+        let id = alert.alert_id.to_string();
+        let mail = Mail { id: &id, to: address, subject: &subject_of(alert), text: &alert.text };
+        mailer.send(mail).await.err().map(|error| error.in_words().to_owned())
+    }
+
+    /// Those that were not sent are due again at once.
+    async fn give_back(&self, claimed: &[Claimed], channel: &str) -> anyhow::Result<()> {
+        if claimed.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(
+            "update alert_deliveries
+                set claimed_until = null
+              where alert_id = any($1) and channel = $2 and claimed_until is not null",
+        )
+        .bind(claimed.iter().map(|alert| alert.alert_id).collect::<Vec<_>>())
+        .bind(channel)
+        .execute(&self.0.pool)
+        .await
+        .context("giving alerts back")?;
         Ok(())
     }
 
@@ -165,11 +213,17 @@ impl Alerts {
             "insert into alert_deliveries (alert_id, channel)
              select alert_id, $1
                from alerts
-              where raised_at > now() - make_interval(hours => $2)
+              where raised_at > now() - make_interval(days => $2)
+                and not exists (select
+                                  from alert_deliveries as known
+                                 where known.alert_id = alerts.alert_id and known.channel = $1)
+              order by raised_at
+              limit $3
              on conflict do nothing",
         )
         .bind(channel)
-        .bind(NEW_FOR_HOURS)
+        .bind(NEW_FOR_DAYS)
+        .bind(ADDED_TOGETHER_MAX)
         .execute(&self.0.pool)
         .await
         .context("looking for new alerts")?;
@@ -183,8 +237,8 @@ impl Alerts {
                  from alert_deliveries
                 where channel = $1
                   and delivered_at is null
-                  and next_attempt_at <= clock_timestamp()
-                  and (claimed_until is null or claimed_until <= clock_timestamp())
+                  and next_attempt_at <= now()
+                  and (claimed_until is null or claimed_until <= now())
                 order by next_attempt_at
                 limit $2
                   for update skip locked
@@ -200,7 +254,7 @@ impl Alerts {
         )
         .bind(channel)
         .bind(SENT_TOGETHER_MAX)
-        .bind((SEND_MAX * u32::try_from(SENT_TOGETHER_MAX).unwrap_or(u32::MAX) + CLAIM_MARGIN).as_secs_f64())
+        .bind(CLAIM.as_secs_f64())
         .fetch_all(&self.0.pool)
         .await
         .context("claiming alerts that are due")
@@ -219,7 +273,7 @@ impl Alerts {
         .bind(alert.alert_id)
         .bind(channel)
         .bind(&error)
-        .bind(pause_after(alert.attempts).as_secs_f64())
+        .bind(doubled(FIRST_PAUSE, alert.attempts, LONGEST_PAUSE).as_secs_f64())
         .execute(&self.0.pool)
         .await
         .context("noting what came of an alert")?;
@@ -245,21 +299,5 @@ fn subject_of(alert: &Claimed) -> String {
     match alert.details.get("orderId").and_then(Value::as_str) {
         Some(order) => format!("[Droplane] {} {order}", alert.kind),
         None => format!("[Droplane] {}", alert.kind),
-    }
-}
-
-fn pause_after(failures_before: i32) -> Duration {
-    let doublings = u32::try_from(failures_before).unwrap_or(0).min(20);
-    FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_up_to_an_hour() {
-        let seconds = [0, 1, 2, 9, 10, 1_000].map(|failures| pause_after(failures).as_secs());
-        assert_eq!(seconds, [5, 10, 20, 2_560, 3_600, 3_600]);
     }
 }

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use runtime::postgres::{Timeouts, begin};
+use runtime::postgres::{Timeouts, Transaction, begin};
 use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::doubled;
 use crate::clients::mail::{Mail, MailError, Mailer};
 
 /// Registrations that one transaction turns into mails.
@@ -18,15 +20,26 @@ const WRITTEN_TOGETHER_MAX: i64 = 1_000;
 /// Mails that are claimed and sent in one go.
 const SENT_TOGETHER_MAX: i64 = 50;
 
-/// How long a claim lasts. After half of it no other mail is begun, so that even one that takes long is over before
-/// somebody else may send it.
+/// How long a claim lasts: longer than a sweep with a mail that takes long at its end, and the question whether the server
+/// is there.
 const CLAIM: Duration = Duration::from_secs(120);
 
-/// The pause before a mail is tried again that the server did not want now.
-const LATER: Duration = Duration::from_secs(60);
+/// A sweep begins no other mail after this; the next one goes on.
+const SWEEP_MAX: Duration = Duration::from_secs(60);
 
-/// The lock under which mails are claimed; any number that nobody else uses.
-const CLAIM_LOCK: i64 = 0x6d61_696c;
+/// The pause before a mail is tried again that the server did not take; each further attempt doubles it.
+const FIRST_PAUSE: Duration = Duration::from_secs(60);
+
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 3_600);
+
+/// Attempts after which a mail is given up: with these pauses, after three days. A server that is set up wrongly for some
+/// hours must not cost a mail.
+const ATTEMPTS_MAX: i32 = 20;
+
+/// The locks under which mails are written and claimed; any numbers that nobody else uses.
+const WRITE_LOCK: i64 = 0x006d_6169_6c01;
+const CLAIM_LOCK: i64 = 0x006d_6169_6c02;
 
 /// Mails that are on their way. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -36,11 +49,13 @@ pub struct Mails(Arc<Shared>);
 struct Shared {
     pool: PgPool,
     mailer: Option<Mailer>,
+    shutdown: CancellationToken,
 }
 
 #[derive(sqlx::FromRow)]
 struct Claimed {
     mail_id: Uuid,
+    attempts: i32,
     recipient: String,
     subject: String,
     body: String,
@@ -48,8 +63,8 @@ struct Claimed {
 
 impl Mails {
     /// Without a mailer mails wait until there is one.
-    pub(crate) fn new(pool: PgPool, mailer: Option<Mailer>) -> Mails {
-        Mails(Arc::new(Shared { pool, mailer }))
+    pub(crate) fn new(pool: PgPool, mailer: Option<Mailer>, shutdown: CancellationToken) -> Mails {
+        Mails(Arc::new(Shared { pool, mailer, shutdown }))
     }
 
     /// Writes the mails of products that are back, and sends those that wait.
@@ -57,32 +72,41 @@ impl Mails {
     /// # Errors
     /// When Postgres fails, or the mail server cannot be reached; then all mails wait for the next sweep.
     pub async fn sweep(&self) -> anyhow::Result<()> {
-        while self.write_some().await? {}
+        let began = Instant::now();
+        while !self.is_over(began) && self.write_some().await? {}
         let Some(mailer) = &self.0.mailer else {
             return Ok(());
         };
-        loop {
+        while !self.is_over(began) {
             let claimed = self.claim().await?;
             if claimed.is_empty() {
-                return Ok(());
+                break;
             }
-            let sent = self.send_all(mailer, &claimed).await;
+            let sent = self.send_all(mailer, &claimed, began).await;
             self.give_back(&claimed).await?;
             sent?;
         }
+        Ok(())
+    }
+
+    /// Whether nothing more should be begun. What has been begun is finished: a mail that is cut off is sent twice.
+    fn is_over(&self, began: Instant) -> bool {
+        began.elapsed() > SWEEP_MAX || self.0.shutdown.is_cancelled()
     }
 
     /// Turns the next registrations of the oldest product that is back into mails, in their order; false when there are
     /// none.
     async fn write_some(&self) -> anyhow::Result<bool> {
         let mut transaction = begin(&self.0.pool, Timeouts::CHANGE).await.context("beginning to write mails")?;
+        if !try_lock(&mut transaction, WRITE_LOCK).await? {
+            return Ok(false);
+        }
         let restock: Option<(i64, String, i64, String)> = sqlx::query_as(
             "select restock_id, product_id, up_to_entry, name
                from restocks
                join products using (product_id)
               order by restock_id
-              limit 1
-                for update of restocks skip locked",
+              limit 1",
         )
         .fetch_optional(&mut *transaction)
         .await
@@ -102,8 +126,9 @@ impl Mails {
                delete from restock_registrations as registered
                 using next
                 where registered.product_id = next.product_id and registered.email = next.email
+               returning registered.email, registered.entry
              )
-             select email from next order by entry",
+             select email from gone order by entry",
         )
         .bind(&product_id)
         .bind(up_to_entry)
@@ -140,12 +165,7 @@ impl Mails {
     /// The next mails; none while somebody else is sending.
     async fn claim(&self) -> anyhow::Result<Vec<Claimed>> {
         let mut transaction = begin(&self.0.pool, Timeouts::CHANGE).await.context("beginning to claim mails")?;
-        let mine: bool = sqlx::query_scalar("select pg_try_advisory_xact_lock($1)")
-            .bind(CLAIM_LOCK)
-            .fetch_one(&mut *transaction)
-            .await
-            .context("taking the lock of mails")?;
-        if !mine {
+        if !try_lock(&mut transaction, CLAIM_LOCK).await? {
             return Ok(Vec::new());
         }
         let mut claimed: Vec<Row> = sqlx::query_as(
@@ -161,7 +181,7 @@ impl Mails {
                                   from mails as others
                                  where sent_at is null and refused_at is null
                                    and others.claimed_until > clock_timestamp())
-             returning entry, mail_id, recipient, subject, body",
+             returning entry, mail_id, attempts, recipient, subject, body",
         )
         .bind(CLAIM.as_secs_f64())
         .bind(SENT_TOGETHER_MAX)
@@ -173,29 +193,29 @@ impl Mails {
         Ok(claimed.into_iter().map(|row| row.mail).collect())
     }
 
-    async fn send_all(&self, mailer: &Mailer, claimed: &[Claimed]) -> anyhow::Result<()> {
-        let began = Instant::now();
+    async fn send_all(&self, mailer: &Mailer, claimed: &[Claimed], began: Instant) -> anyhow::Result<()> {
         for mail in claimed {
-            if began.elapsed() > CLAIM / 2 {
+            if self.is_over(began) {
                 break;
             }
             let id = mail.mail_id.to_string();
             let sent = Mail { id: &id, to: &mail.recipient, subject: &mail.subject, text: &mail.body };
-            match mailer.send(sent).await {
-                Ok(()) => self.note(mail, None, false).await?,
-                Err(MailError::Refused(why)) => {
-                    tracing::warn!("mail {id} will never be taken: {why}");
-                    self.note(mail, Some(&why), true).await?;
-                }
-                Err(MailError::Later(why)) => self.note(mail, Some(&why), false).await?,
+            let (error, given_up) = match mailer.send(sent).await {
+                Ok(()) => (None, false),
+                Err(MailError::Unsendable(why)) => (Some(why), true),
+                Err(MailError::NotTaken(why)) => (Some(why), mail.attempts + 1 >= ATTEMPTS_MAX),
                 Err(MailError::Unreachable(why)) => anyhow::bail!("the mail server cannot be reached: {why}"),
+            };
+            if let (Some(why), true) = (&error, given_up) {
+                tracing::warn!("mail {id} is given up: {why}");
             }
+            self.note(mail, error.as_deref(), given_up).await?;
         }
         Ok(())
     }
 
-    /// Without an error it was taken; one that is refused is never tried again.
-    async fn note(&self, mail: &Claimed, error: Option<&str>, refused: bool) -> anyhow::Result<()> {
+    /// Without an error it was taken; one that is given up is never tried again.
+    async fn note(&self, mail: &Claimed, error: Option<&str>, given_up: bool) -> anyhow::Result<()> {
         sqlx::query(
             "update mails
                 set attempts = attempts + 1,
@@ -208,8 +228,8 @@ impl Mails {
         )
         .bind(mail.mail_id)
         .bind(error)
-        .bind(refused)
-        .bind(LATER.as_secs_f64())
+        .bind(given_up)
+        .bind(doubled(FIRST_PAUSE, mail.attempts, LONGEST_PAUSE).as_secs_f64())
         .execute(&self.0.pool)
         .await
         .context("noting what came of a mail")?;
@@ -225,6 +245,15 @@ impl Mails {
             .context("giving mails back")?;
         Ok(())
     }
+}
+
+/// Takes a lock until the transaction ends; false when somebody else has it.
+async fn try_lock(transaction: &mut Transaction, lock: i64) -> anyhow::Result<bool> {
+    sqlx::query_scalar("select pg_try_advisory_xact_lock($1)")
+        .bind(lock)
+        .fetch_one(&mut **transaction)
+        .await
+        .context("taking a lock of mails")
 }
 
 #[derive(sqlx::FromRow)]

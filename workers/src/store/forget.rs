@@ -41,14 +41,16 @@ pub async fn forget_batches(pool: &PgPool, retention: Duration) -> Result<u64, S
     let deleted = sqlx::query(
         "delete from batches
           where batch_id in (
+                  -- the oldest few, whatever they are, so that no more than those are read
                   select batch_id
-                    from batches as old
+                    from (select batch_id, lane_group, last_ticket, decided_at
+                            from batches
+                           order by batch_id
+                           limit $2) as old
                    where decided_at < now() - make_interval(secs => $1)
                      and exists (select
                                    from batches as newer
-                                  where newer.lane_group = old.lane_group and newer.last_ticket > old.last_ticket)
-                   order by batch_id
-                   limit $2)",
+                                  where newer.lane_group = old.lane_group and newer.last_ticket > old.last_ticket))",
     )
     .bind(retention.as_secs_f64())
     .bind(STEP_ROWS)

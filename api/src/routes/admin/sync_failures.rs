@@ -17,6 +17,7 @@ use super::change;
 use crate::auth::Operator;
 use crate::error_table::Code;
 use crate::extract::{JsonBody, Named, Params, PathId};
+use crate::limits::RETRIED_ORDERS_MAX;
 use crate::page::PageParams;
 use crate::problem::Problem;
 use crate::shape::Shape;
@@ -173,13 +174,19 @@ struct Retried {
     retried: i64,
 }
 
+/// One more attempt for each that has none ahead. Of very many only a part; who gets that many asks again.
 async fn retry_all(State(state): State<AppState>, operator: Operator) -> Result<Json<Retried>, Problem> {
     let mut transaction = change(&state.pool).await?;
     let changed = sqlx::query(
         "update order_syncs
             set next_attempt_at = clock_timestamp()
-          where failed_at is not null and resolved_at is null and next_attempt_at is null",
+          where order_id in (select order_id
+                               from order_syncs
+                              where failed_at is not null and resolved_at is null and next_attempt_at is null
+                              order by order_id desc
+                              limit $1)",
     )
+    .bind(RETRIED_ORDERS_MAX)
     .execute(&mut *transaction)
     .await?;
     let retried = changed.rows_affected().cast_signed();

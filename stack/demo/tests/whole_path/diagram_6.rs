@@ -41,7 +41,7 @@ async fn diagram_6_1_short_stock_and_restock_notification() {
     let meant = json!({"productId": "P001", "email": "one@example.com", "status": "REGISTERED"});
     assert_eq!(register(&shop, "P001", "one@example.com").await, (201, meant.clone()));
     assert_eq!(register(&shop, "P001", "one@example.com").await, (200, meant), "once");
-    for email in ["two@example.com", "refused@example.com", "three@example.com"] {
+    for email in ["사용자@example.com", "two@example.com", "refused@example.com", "three@example.com"] {
         assert_eq!(register(&shop, "P001", email).await.0, 201);
     }
     assert_eq!(register(&shop, "P999", "one@example.com").await.1["code"], "P001");
@@ -65,10 +65,18 @@ async fn diagram_6_1_short_stock_and_restock_notification() {
     restock(&shop, 1).await;
     wait_for("the second mail", DEADLINE, || (mails.received().len() >= 4).then_some(()));
     assert_eq!(mails.received()[3].to, "one@example.com");
-    let left = "select count(*) from mails where sent_at is null and refused_at is null";
-    let none_left =
-        || async { sqlx::query_scalar(left).fetch_one(&shop.pool).await.ok().filter(|left: &i64| *left == 0) };
-    wait_for_async("nothing to be left", DEADLINE, none_left).await;
+    // What the server did not take is tried again later, what no server can be told of is given up; neither held up others.
+    let others =
+        "select recipient, refused_at is not null from mails where sent_at is null and attempts > 0 order by entry";
+    let tried: Vec<(String, bool)> = wait_for_async("both to be tried", DEADLINE, || async {
+        sqlx::query_as(others).fetch_all(&shop.pool).await.ok().filter(|tried: &Vec<_>| tried.len() == 2)
+    })
+    .await;
+    let meant = [("사용자@example.com", true), ("refused@example.com", false)];
+    assert_eq!(tried, meant.map(|(address, given_up)| (address.to_owned(), given_up)));
+    let untried = "select count(*) from mails where attempts = 0";
+    let left: i64 = sqlx::query_scalar(untried).fetch_one(&shop.pool).await.unwrap();
+    assert_eq!(left, 0);
     assert_eq!(mails.received().len(), 4);
 }
 
@@ -85,11 +93,41 @@ async fn a_mail_server_that_is_away_delays_and_loses_nothing() {
     mails.close();
     restock(&shop, 9).await;
     wait_for("the mail server to turn somebody away", DEADLINE, || (mails.turned_away() > 2).then_some(()));
-    assert!(mails.received().is_empty());
+    // A permanent error for everybody says nothing about a mail.
+    mails.let_nobody_in(true);
     mails.open();
+    let before = mails.turned_away();
+    wait_for("the mail server to let nobody in", DEADLINE, || (mails.turned_away() > before + 2).then_some(()));
+    assert!(mails.received().is_empty());
+    mails.let_nobody_in(false);
     wait_for("all mails to come", DEADLINE, || (mails.received().len() >= MANY).then_some(()));
     let to: Vec<String> = mails.received().into_iter().map(|mail| mail.to).collect();
     assert_eq!(to, addresses, "in the order of registration, once each");
+}
+
+/// A product that came back twice before the mails of the first time were written.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_restocks_and_two_workers_write_one_mail_for_each() {
+    const MANY: i64 = 20_000;
+    let mails = MailServer::start().await;
+    let mut shop = open(&mails).await;
+    shop.workers.kill9();
+    let registered = "insert into restock_registrations (product_id, email, user_id)
+                      select 'P001', 'user' || number || '@example.com', 'u' from generate_series(1, $1) as number";
+    sqlx::query(registered).bind(MANY).execute(&shop.pool).await.unwrap();
+    let twice = "insert into restocks (product_id, up_to_entry)
+                 select 'P001', entry from restock_registrations
+                  where email in ('user' || $1 / 2 || '@example.com', 'user' || $1 || '@example.com') order by entry";
+    sqlx::query(twice).bind(MANY).execute(&shop.pool).await.unwrap();
+    let without_mail_server = shop.launch_workers.clone().env("SMTP_URL", "");
+    let _workers = [without_mail_server.spawn().unwrap(), without_mail_server.spawn().unwrap()];
+    let waiting = "select count(*) from restocks";
+    let written =
+        || async { sqlx::query_scalar(waiting).fetch_one(&shop.pool).await.ok().filter(|left: &i64| *left == 0) };
+    wait_for_async("all mails to be written", DEADLINE, written).await;
+    let (all, different): (i64, i64) =
+        sqlx::query_as("select count(*), count(distinct recipient) from mails").fetch_one(&shop.pool).await.unwrap();
+    assert_eq!((all, different), (MANY, MANY));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,5 @@
-//! A mail server that keeps what it takes. It refuses addresses that begin with `refused`, and may be closed for a while.
+//! A mail server that keeps what it takes. It refuses addresses that begin with `refused`, knows no others than ASCII, and
+//! may for a while be closed, or let nobody in.
 
 use std::sync::{Arc, Mutex};
 
@@ -22,6 +23,7 @@ impl Received {
 struct Desk {
     received: Vec<Received>,
     closed: bool,
+    lets_nobody_in: bool,
     turned_away: usize,
 }
 
@@ -55,6 +57,11 @@ impl MailServer {
         self.desk.lock().unwrap().closed = false;
     }
 
+    /// As one does whose password was changed: a permanent error for everybody.
+    pub fn let_nobody_in(&self, nobody: bool) {
+        self.desk.lock().unwrap().lets_nobody_in = nobody;
+    }
+
     pub fn turned_away(&self) -> usize {
         self.desk.lock().unwrap().turned_away
     }
@@ -72,6 +79,14 @@ impl Drop for MailServer {
 
 async fn converse(connection: TcpStream, desk: &Mutex<Desk>) -> std::io::Result<()> {
     let mut connection = BufReader::new(connection);
+    let lets_nobody_in = {
+        let mut desk = desk.lock().unwrap();
+        desk.turned_away += usize::from(desk.lets_nobody_in);
+        desk.lets_nobody_in
+    };
+    if lets_nobody_in {
+        return connection.get_mut().write_all(b"554 not for you\r\n").await;
+    }
     connection.get_mut().write_all(b"220 test\r\n").await?;
     let (mut line, mut to) = (String::new(), String::new());
     loop {

@@ -71,19 +71,11 @@ impl OrderSync {
         }))))
     }
 
-    /// Sends whatever is due, until nothing is or the process shall end, and says in metrics what is left.
+    /// Sends whatever is due, until nothing is or the process shall end.
     ///
     /// # Errors
     /// When Postgres fails. What was claimed and not sent is due again when its claim has run out.
     pub async fn sweep(&self) -> anyhow::Result<()> {
-        self.send_due().await?;
-        let left = rows::left(&self.0.pool).await?;
-        metrics::sync_overdue_seconds().set(left.overdue_seconds);
-        metrics::sync_failures_open().set(left.failures_open as f64);
-        Ok(())
-    }
-
-    async fn send_due(&self) -> anyhow::Result<()> {
         let shared = &self.0;
         let began = Instant::now();
         while began.elapsed() < SWEEP_MAX {
@@ -128,6 +120,17 @@ impl OrderSync {
         drop(permit);
         shared.recorder.note(order.order_id, order.attempts, attempt).await;
     }
+}
+
+/// Says in metrics what is left to be sent, whether anybody sends it or not.
+///
+/// # Errors
+/// When Postgres fails.
+pub async fn show_left(pool: &PgPool) -> anyhow::Result<()> {
+    let left = rows::left(pool).await?;
+    metrics::sync_overdue_seconds().set(left.overdue_seconds);
+    metrics::sync_failures_open().set(left.failures_open as f64);
+    Ok(())
 }
 
 /// The pause before the next attempt; none: there is none.

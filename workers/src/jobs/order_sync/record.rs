@@ -91,12 +91,17 @@ async fn write(pool: &PgPool, noted: &[Noted], delays: &RetryDelays) -> anyhow::
     if !sent.is_empty() {
         note_success(&mut transaction, &sent).await?;
     }
+    let mut raised = Vec::new();
     if !failed.is_empty() {
         for given_up in note_failures(&mut transaction, &failed, delays).await? {
-            alerts::raise(&mut transaction, given_up.alert()).await?;
+            let alert = given_up.alert();
+            alerts::raise(&mut transaction, &alert).await?;
+            raised.push(alert);
         }
     }
-    transaction.commit().await.context("committing")
+    transaction.commit().await.context("committing")?;
+    raised.iter().for_each(Alert::told);
+    Ok(())
 }
 
 /// An attempt that raced another one after its claim had run out has the other one's number; what came first stays.

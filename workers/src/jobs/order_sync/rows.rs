@@ -66,8 +66,9 @@ pub(super) async fn claim_due(pool: &PgPool, limit: usize, claim: Duration) -> a
            select order_id
              from order_syncs
             where synced_at is null
-              and next_attempt_at <= clock_timestamp()
-              and (claimed_until is null or claimed_until <= clock_timestamp())
+                  -- now(), which an index can be asked for; a volatile clock cannot
+              and next_attempt_at <= now()
+              and (claimed_until is null or claimed_until <= now())
             order by next_attempt_at
             limit $1
               for update skip locked
