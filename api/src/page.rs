@@ -15,6 +15,26 @@ pub struct PageParams {
     cursor: Option<String>,
 }
 
+/// A query for a list that belongs to one shopper.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OfUser {
+    /// Whose; none: the caller's.
+    pub user_id: Option<String>,
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+impl OfUser {
+    /// The part that asks for a page.
+    ///
+    /// # Errors
+    /// As [`PageParams::page`].
+    pub fn page<T: FromStr>(&mut self) -> Result<Page, Problem> {
+        PageParams::of(self.limit.take(), self.cursor.take()).page::<T>()
+    }
+}
+
 /// Which rows are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {

@@ -6,24 +6,16 @@ use axum::routing::get;
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use common::{UserId, Won};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::extract::Params;
-use crate::page::PageParams;
+use crate::page::OfUser;
 use crate::problem::Problem;
 use crate::state::AppState;
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new().route("/api/users/balance", get(show)).route("/api/users/balance/history", get(history))
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct OfUser {
-    user_id: Option<String>,
-    limit: Option<String>,
-    cursor: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -70,9 +62,9 @@ struct History {
 async fn history(
     State(state): State<AppState>,
     headers: HeaderMap,
-    Params(params): Params<OfUser>,
+    Params(mut params): Params<OfUser>,
 ) -> Result<Json<History>, Problem> {
-    let page = PageParams::of(params.limit, params.cursor).page::<u64>()?;
+    let page = params.page::<u64>()?;
     let user_id = state.auth.shopper(&headers, params.user_id).await?;
     let rows: Vec<Entry> = sqlx::query_as(
         "select entry::text as entry, kind, amount, balance_after, reference_id, created_at

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::auth::Caller;
 use crate::error_table::Code;
 use crate::extract::{JsonBody, Named, Object, Params, PathId};
-use crate::page::PageParams;
+use crate::page::OfUser;
 use crate::problem::Problem;
 use crate::state::AppState;
 use crate::submit::{Wishes, submit};
@@ -64,14 +64,6 @@ impl Order {
 
 fn nobody() -> UserId {
     "nobody".parse().expect("letters are an id")
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct OfUser {
-    user_id: Option<String>,
-    limit: Option<String>,
-    cursor: Option<String>,
 }
 
 /// An order as it was decided. Prices and the discount are those of then, names those of now.
@@ -174,9 +166,9 @@ struct Orders {
 async fn list(
     State(state): State<AppState>,
     headers: HeaderMap,
-    Params(params): Params<OfUser>,
+    Params(mut params): Params<OfUser>,
 ) -> Result<Json<Orders>, Problem> {
-    let page = PageParams::of(params.limit, params.cursor).page::<Uuid>()?;
+    let page = params.page::<Uuid>()?;
     let user_id = state.auth.shopper(&headers, params.user_id).await?;
     let rows: Vec<Row> = sqlx::query_as(concat!(
         "select ",
