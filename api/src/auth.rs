@@ -126,6 +126,20 @@ impl Caller {
     }
 }
 
+/// The shopper in whose name a command is, and whether its caller may send it. Where not, the command will only be looked
+/// at, in whoever's name: what is wrong with its shape is told to anybody.
+pub fn in_whose_name(caller: Result<Caller, Problem>, sent: Option<UserId>) -> (UserId, Result<Caller, Problem>) {
+    let identified = caller.and_then(|caller| Ok((caller.acts_for(sent.clone())?, caller)));
+    match identified {
+        Ok((user_id, caller)) => (user_id, Ok(caller)),
+        Err(problem) => (sent.unwrap_or_else(nobody), Err(problem)),
+    }
+}
+
+fn nobody() -> UserId {
+    "nobody".parse().expect("letters are an id")
+}
+
 fn unauthenticated() -> Problem {
     Problem::new(Code::A001)
 }

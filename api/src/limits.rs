@@ -7,6 +7,12 @@ use std::time::Duration;
 /// connection and a few hundred bytes.
 pub const WAITERS_MAX: usize = 65_536;
 
+/// A charge waits for its outcome by itself this long: a little more than the gateway is usually given.
+pub const CHARGE_WAIT_SECONDS: u64 = 10;
+
+/// After an operator has settled a charge by hand, the answer waits this long for a worker to do it, which takes a second.
+pub const VERDICT_WAIT_SECONDS: u64 = 5;
+
 /// A stream of events tells the current document at least this often, so that a dead client is noticed and a living
 /// one sees itself moving up. One look per stream and 15 s is a load that [`WAITERS_MAX`] bounds.
 pub const EVENTS_REFRESH_SECONDS: u64 = 15;

@@ -291,6 +291,7 @@ mod tests {
                 Refusal::InsufficientBalance { required_amount: 3, current_balance: 1, shortfall: 2 },
                 json!({"requiredAmount": 3, "currentBalance": 1, "shortfall": 2}),
             ),
+            (Refusal::PaymentFailed { reason: "lost_card".to_owned() }, json!({"reason": "lost_card"})),
             (Refusal::IdempotencyKeyReused, json!({})),
             (Refusal::Internal, json!({})),
         ];

@@ -20,7 +20,7 @@ mod restock;
 mod wallet;
 
 /// Every route, as metrics know it: its method and its pattern. A test asks each of them.
-pub const TABLE: [(&str, &str); 43] = [
+pub const TABLE: [(&str, &str); 46] = [
     ("GET", "/api/products"),
     ("GET", "/api/products/popular"),
     ("GET", "/api/products/{productId}"),
@@ -39,6 +39,7 @@ pub const TABLE: [(&str, &str); 43] = [
     ("GET", "/api/orders/{orderId}"),
     ("GET", "/api/users/balance"),
     ("GET", "/api/users/balance/history"),
+    ("POST", "/api/users/balance/charge"),
     ("GET", "/api/requests/{requestId}"),
     ("GET", "/api/requests/{requestId}/events"),
     ("GET", "/api/admin/products"),
@@ -59,6 +60,8 @@ pub const TABLE: [(&str, &str); 43] = [
     ("POST", "/api/admin/sync-failures/retry-all"),
     ("POST", "/api/admin/sync-failures/{orderId}/retry"),
     ("POST", "/api/admin/sync-failures/{orderId}/resolve"),
+    ("GET", "/api/admin/charges"),
+    ("POST", "/api/admin/charges/{chargeId}/resolve"),
     ("GET", "/api/admin/alerts"),
     ("GET", "/api/admin/audit"),
     ("GET", "/api/admin/audit-log"),

@@ -5,7 +5,7 @@ use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use common::{Envelope, Kind, Outcome, Receipt, RequestId, Success, UserId};
+use common::{Envelope, Group, Kind, Outcome, Receipt, RequestId, Success, UserId};
 use lanes::Status;
 use serde::Serialize;
 use serde_json::Value;
@@ -89,14 +89,12 @@ pub async fn look_up(state: &AppState, id: RequestId, caller: &Caller) -> Result
                 position: (!in_flight).then_some(position),
             }))
         }
-        Ok(Status::Decided(receipt)) => shown(decoded(&receipt)?, caller),
-        Ok(Status::Unknown) => match archived(state, id).await? {
-            Some(receipt) => shown(receipt, caller),
-            None => Err(unknown()),
-        },
+        Ok(Status::Decided(receipt)) if !receipt.is_empty() => shown(decoded(&receipt)?, caller),
+        // An outcome that was left open: Postgres knows whether it is settled by now.
+        Ok(Status::Unknown | Status::Decided(_)) => archived(state, id, caller).await?.ok_or_else(unknown),
         // What is final is known without the line, too.
-        Err(error) => match archived(state, id).await {
-            Ok(Some(receipt)) => shown(receipt, caller),
+        Err(error) => match archived(state, id, caller).await {
+            Ok(Some(found)) => Ok(found),
             _ => Err(error.into()),
         },
     }
@@ -137,7 +135,8 @@ struct Row {
     decided_at: DateTime<Utc>,
 }
 
-async fn archived(state: &AppState, id: RequestId) -> Result<Option<Receipt>, Problem> {
+/// What Postgres knows: the outcome, or that a charge has begun.
+async fn archived(state: &AppState, id: RequestId, caller: &Caller) -> Result<Option<Found>, Problem> {
     let row: Option<Row> = sqlx::query_as(
         "select kind, user_id, ticket, status, outcome, accepted_at, decided_at
            from requests
@@ -146,7 +145,35 @@ async fn archived(state: &AppState, id: RequestId) -> Result<Option<Receipt>, Pr
     .bind(id.as_uuid())
     .fetch_optional(&state.pool)
     .await?;
-    row.map(|row| row.receipt(id)).transpose().map_err(Problem::internal)
+    if let Some(row) = row {
+        return shown(row.receipt(id).map_err(Problem::internal)?, caller).map(Some);
+    }
+    if id.group() == Some(Group::CHARGE) { pending_charge(state, id, caller).await } else { Ok(None) }
+}
+
+/// A charge that has left the line and is not settled yet.
+async fn pending_charge(state: &AppState, id: RequestId, caller: &Caller) -> Result<Option<Found>, Problem> {
+    let row: Option<(String, i64, DateTime<Utc>)> = sqlx::query_as(
+        "select user_id, ticket, accepted_at
+           from charges
+          where charge_id = $1 and status = 'PENDING'",
+    )
+    .bind(id.as_uuid())
+    .fetch_optional(&state.pool)
+    .await?;
+    let Some((user_id, ticket, accepted_at)) = row else {
+        return Ok(None);
+    };
+    if !caller.may_see(user_id.parse::<UserId>().ok().as_ref()) {
+        return Err(unknown());
+    }
+    Ok(Some(Found::Waiting(InLine {
+        request_id: id,
+        kind: Kind::BalanceCharge,
+        ticket: ticket.unsigned_abs(),
+        accepted_at,
+        position: None,
+    })))
 }
 
 impl Row {

@@ -8,7 +8,7 @@ use axum::http::header::{CACHE_CONTROL, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use common::limits::{MAX_IDEMPOTENCY_KEY_CHARS, MAX_WAIT_SECONDS};
-use common::{Command, Envelope, Outcome, Receipt, RequestId};
+use common::{Command, Envelope, Kind, Outcome, Receipt, RequestId};
 use lanes::{Append, Appended, Gate, IdempotencyKey, Lane};
 use runtime::fault_points::{Point, reached};
 use serde_json::json;
@@ -40,6 +40,8 @@ const MS_PER_SECOND: u64 = 1_000;
 pub struct Wishes {
     key: Option<String>,
     wait: Option<Duration>,
+    /// Whether the client asked for the wait, and is to be told that it was done.
+    preferred: bool,
     traceparent: Option<String>,
     language: Language,
 }
@@ -60,12 +62,20 @@ impl Wishes {
             }
         };
         let traceparent = headers.get(TRACEPARENT).filter(|value| is_traceparent(value.as_bytes()));
+        let wait = preferred_wait(headers);
         Ok(Wishes {
             key,
-            wait: preferred_wait(headers),
+            wait,
+            preferred: wait.is_some(),
             traceparent: traceparent.and_then(|value| value.to_str().ok()).map(str::to_owned),
             language: Language::of(headers),
         })
+    }
+
+    /// Who asks for no wait waits so long all the same.
+    #[must_use]
+    pub fn waiting(self, usual: Duration) -> Wishes {
+        Wishes { wait: self.wait.or(Some(usual)), ..self }
     }
 }
 
@@ -206,6 +216,7 @@ fn to_append(id: RequestId, command: &Command, wishes: &Wishes) -> Result<Append
             (format!("/api/coupons/{}/issue", claim.coupon_id), Some(coupon_lane(&claim.coupon_id)))
         }
         Command::PlaceOrder(_) => ("/api/orders".to_owned(), None),
+        Command::ChargeBalance(_) => ("/api/users/balance/charge".to_owned(), None),
     };
     let key = wishes.key.as_ref().map(|key| IdempotencyKey {
         digest: digest([command.user_id().as_str(), "POST", &path, key]),
@@ -237,7 +248,7 @@ async fn answer_accepted(
         return Ok(accepted_answer(id, &accepted, wishes.language));
     };
     match wait_for(state, id, caller, waiter, end_after(wait)).await {
-        Ok(Found::Final(receipt)) => Ok(final_answer(&receipt)),
+        Ok(Found::Final(receipt)) => Ok(final_answer(&receipt, wishes)),
         Ok(waiting) => Ok(accepted_answer(id, &waiting, wishes.language)),
         // It is in the line, whatever we know by now.
         Err(_) => Ok(accepted_answer(id, &accepted, wishes.language)),
@@ -260,7 +271,7 @@ async fn answer_known(
         (found, _, _) => found,
     };
     match &found {
-        Found::Final(receipt) if wishes.wait.is_some() => Ok(final_answer(receipt)),
+        Found::Final(receipt) if wishes.wait.is_some() => Ok(final_answer(receipt, wishes)),
         found => Ok(accepted_answer(id, found, wishes.language)),
     }
 }
@@ -276,14 +287,17 @@ fn accepted_answer(id: RequestId, found: &Found, language: Language) -> Response
     with_location(response, id)
 }
 
-/// The synchronous answer: 201 and the result, or the error with its own status.
-fn final_answer(receipt: &Receipt) -> Response {
+/// The synchronous answer: 201 and the result, or the error with its own status. A charge makes nothing new, so it is 200.
+fn final_answer(receipt: &Receipt, wishes: &Wishes) -> Response {
+    let done = if receipt.kind == Kind::BalanceCharge { StatusCode::OK } else { StatusCode::CREATED };
     let mut response = match &receipt.outcome {
-        Outcome::Succeeded(success) => (StatusCode::CREATED, Json(success)).into_response(),
+        Outcome::Succeeded(success) => (done, Json(success)).into_response(),
         Outcome::Failed(refusal) => Problem::refused(refusal).into_response(),
     };
     let headers = response.headers_mut();
-    headers.insert(PREFERENCE_APPLIED, HeaderValue::from_static("wait"));
+    if wishes.preferred {
+        headers.insert(PREFERENCE_APPLIED, HeaderValue::from_static("wait"));
+    }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     with_location(response, receipt.request_id)
 }

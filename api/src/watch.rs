@@ -129,7 +129,8 @@ async fn listen(state: AppState, link: Link) {
         });
     };
     listen_decided(client, link.groups(), connected, |decisions| {
-        for decision in decisions {
+        // An outcome that is left open is no news: it is told when it is known.
+        for decision in decisions.iter().filter(|decision| !decision.outcome.is_empty()) {
             waiters.decided(decision.id, decision.outcome);
         }
     })

@@ -22,8 +22,8 @@ pub struct Decision {
 /// `decided_at` only dates what is made: no outcome depends on it, and so none on where a line was cut into batches.
 ///
 /// # Panics
-/// If the commands are not in the order of their tickets, or need a row that `state` does not declare. Both would be
-/// decisions that nobody asked for.
+/// If the commands are not in the order of their tickets, or need a row that `state` does not declare, or one of them is
+/// a charge, which only a gateway can decide. All would be decisions that nobody asked for.
 pub fn decide(state: &mut State, commands: &[Accepted], decided_at: DateTime<Utc>) -> Decision {
     assert!(
         commands.is_sorted_by(|earlier, later| earlier.ticket < later.ticket),
@@ -36,6 +36,7 @@ pub fn decide(state: &mut State, commands: &[Accepted], decided_at: DateTime<Utc
             let decided = match &accepted.command {
                 Command::ClaimCoupon(claim) => claim.decide(accepted, decided_at, state, &mut changes),
                 Command::PlaceOrder(order) => order.decide(accepted, decided_at, state, &mut changes),
+                Command::ChargeBalance(_) => panic!("a charge is decided by a gateway"),
             };
             Outcome::from(decided)
         })

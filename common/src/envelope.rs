@@ -87,10 +87,12 @@ mod tests {
     const CLAIM: &str = r#"{"version":1,"command":{"COUPON_ISSUE":{"userId":"u1","couponId":"C1"}}}"#;
     const ORDER: &str = r#"{"version":1,"command":{"ORDER_PLACEMENT":{"userId":"u1","items":[{"productId":"A","quantity":5000000},{"productId":"B","quantity":1}],"couponId":"C1","finalAmount":900}},"traceparent":"00-1-2-01"}"#;
 
+    const CHARGE: &str = r#"{"version":1,"command":{"BALANCE_CHARGE":{"userId":"u1","amount":50000}}}"#;
+
     /// Pinned to the byte: envelopes stand in line across a deployment.
     #[test]
     fn version_1_stays_as_it_is() {
-        for stored in [CLAIM, ORDER] {
+        for stored in [CLAIM, ORDER, CHARGE] {
             let envelope = Envelope::decode(stored.as_bytes()).unwrap();
             assert_eq!(String::from_utf8(envelope.encode()).unwrap(), stored);
         }
@@ -147,6 +149,7 @@ mod tests {
             order(&[item(1), item(1)].join(",")),
             order(&[item(1), item(2), item(1)].join(",")),
             order(&too_many.join(",")),
+            CHARGE.replace("50000", "0"),
             ORDER.replace("900", "-1"),
             ORDER.replace("900", "1000000000001"),
         ] {

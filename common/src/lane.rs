@@ -8,7 +8,7 @@ use crate::group::Group;
 use crate::ids::{CouponId, ProductId, UserId};
 
 /// The lanes in which a command stands, sorted and distinct: a claim in its coupon's, an order in those of its products
-/// and of its user, whose balance, wallet and cart it changes.
+/// and of its user, whose balance, wallet and cart it changes, a charge in that of its user's charges.
 pub fn lanes(command: &Command) -> Vec<String> {
     match command {
         Command::ClaimCoupon(claim) => vec![format!("coupon:{}", claim.coupon_id)],
@@ -20,6 +20,8 @@ pub fn lanes(command: &Command) -> Vec<String> {
             lanes.dedup();
             lanes
         }
+        // Not the user's own: orders must not wait for a gateway.
+        Command::ChargeBalance(charge) => vec![format!("charge:{}", charge.user_id)],
     }
 }
 
@@ -77,6 +79,7 @@ impl fmt::Display for LaneName {
 mod tests {
     use super::{lanes, parse};
     use crate::commands::Command;
+    use crate::commands::charge_balance::ChargeBalance;
     use crate::commands::place_order::{OrderItem, PlaceOrder};
     use crate::samples::{claim, id};
 
@@ -90,6 +93,12 @@ mod tests {
         let lines = ["P9", "P1", "P9", "user1"].map(|product| OrderItem { product_id: id(product), quantity: 1 });
         let order = PlaceOrder::new(id("user1"), lines.into(), Some(id("C1")), None).unwrap();
         assert_eq!(lanes(&Command::PlaceOrder(order)), ["product:P1", "product:P9", "product:user1", "user:user1"]);
+    }
+
+    #[test]
+    fn a_charge_stands_in_a_lane_beside_the_orders_of_its_user() {
+        let charge = ChargeBalance::new(id("user1"), 1, None).unwrap();
+        assert_eq!(lanes(&Command::ChargeBalance(charge)), ["charge:user1"]);
     }
 
     #[test]

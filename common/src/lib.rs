@@ -28,6 +28,7 @@ pub mod state;
 mod samples;
 
 pub use changes::{CartRemoval, Changes, Issued, LedgerEntry, LedgerKind, Order, OrderLine, Used};
+pub use commands::charge_balance::{ChargeBalance, Payment, settle};
 pub use commands::claim_coupon::{ClaimCoupon, check_claim};
 pub use commands::place_order::{OrderItem, PlaceOrder, check_coupon};
 pub use commands::{Command, FieldError};

@@ -43,6 +43,9 @@ pub const MAX_NOTE_CHARS: usize = 1_000;
 /// A request's body. The largest honest one is an order of [`MAX_ORDER_LINES`] lines, a third of this.
 pub const BODY_MAX_BYTES: usize = 16 * 1024;
 
+/// The name of a payment method: gateways call theirs with a few dozen characters.
+pub const MAX_PAYMENT_METHOD_CHARS: usize = 255;
+
 /// Keys that clients choose so that a repeat has no second effect.
 pub const MAX_IDEMPOTENCY_KEY_CHARS: usize = 255;
 

@@ -40,6 +40,8 @@ pub fn needs<'a>(commands: impl IntoIterator<Item = &'a Command>) -> Needs {
                     needs.wallet.insert((order.user_id.clone(), coupon_id.clone()));
                 }
             }
+            // Its balance is read when it is settled.
+            Command::ChargeBalance(_) => {}
         }
     }
     needs

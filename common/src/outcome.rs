@@ -44,6 +44,17 @@ pub enum Success {
         /// The balance afterwards.
         remaining_balance: Won,
     },
+    /// Money came onto the balance.
+    BalanceCharged {
+        /// The charge's id: that of the request.
+        charge_id: Uuid,
+        /// The balance before.
+        previous_balance: Won,
+        /// What was charged.
+        charged_amount: Won,
+        /// The balance afterwards.
+        current_balance: Won,
+    },
 }
 
 /// Why a command was refused: the code of the contract with the members that belong to it.
@@ -100,6 +111,12 @@ pub enum Refusal {
         current_balance: Won,
         /// What is missing.
         shortfall: Won,
+    },
+    /// The gateway did not take the money.
+    #[serde(rename = "PAY002")]
+    PaymentFailed {
+        /// Why, as the gateway puts it.
+        reason: String,
     },
     /// The idempotency key belongs to another body.
     #[serde(rename = "R002")]
@@ -224,6 +241,8 @@ enum SuccessOfKind {
     CouponIssued { user_coupon_id: Uuid, coupon_id: CouponId, expires_at: Option<DateTime<Utc>> },
     #[serde(rename = "ORDER_PLACEMENT")]
     OrderPlaced { order_id: Uuid, total_amount: Won, discount_amount: Won, final_amount: Won, remaining_balance: Won },
+    #[serde(rename = "BALANCE_CHARGE")]
+    BalanceCharged { charge_id: Uuid, previous_balance: Won, charged_amount: Won, current_balance: Won },
 }
 
 impl Refusal {
@@ -240,6 +259,7 @@ impl Refusal {
             Refusal::CouponNotStarted => "C006",
             Refusal::AmountMismatch { .. } => "O002",
             Refusal::InsufficientBalance { .. } => "PAY001",
+            Refusal::PaymentFailed { .. } => "PAY002",
             Refusal::IdempotencyKeyReused => "R002",
             Refusal::Internal => "X003",
         }

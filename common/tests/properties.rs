@@ -179,6 +179,7 @@ fn name(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Succeeded(Success::CouponIssued { .. }) => "coupon issued".to_owned(),
         Outcome::Succeeded(Success::OrderPlaced { .. }) => "order placed".to_owned(),
+        Outcome::Succeeded(Success::BalanceCharged { .. }) => "balance charged".to_owned(),
         Outcome::Failed(refusal) => {
             let reason = outcome.to_json()["reason"].as_str().map(|reason| format!(" {reason}"));
             format!("{}{}", refusal.code(), reason.unwrap_or_default())

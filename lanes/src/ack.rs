@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use uuid::Uuid;
+
 use crate::{
     Batch, Error, Gate, Lanes,
     append::id_text,
     limits::{KEY_TTL, OUTCOME_TTL},
-    script::{ACK, Reader, milliseconds},
+    script::{ACK, Reader, TELL, milliseconds},
 };
 
 /// The outcomes of a batch, and the gates that its commit moved.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Decided {
-    /// One outcome per entry of the batch, in the same order; bytes that only the caller understands.
+    /// One outcome per entry of the batch, in the same order; bytes that only the caller understands. One that is not
+    /// known yet may be empty, and be told later by [`Lanes::tell`].
     pub outcomes: Vec<Vec<u8>>,
     /// Gates to raise.
     pub gates: Vec<Gate>,
@@ -47,7 +50,8 @@ impl Lanes {
             .run(&ACK, |call| {
                 call.arg(batch.token.to_string());
                 call.arg(milliseconds(OUTCOME_TTL)).arg(milliseconds(KEY_TTL));
-                call.arg(message_head(batch, decided)).arg(lanes.len());
+                let outcomes = decided.outcomes.iter().map(Vec::len);
+                call.arg(message_head(batch.entries.iter().map(|entry| entry.id).zip(outcomes))).arg(lanes.len());
                 for (lane, count) in &lanes {
                     call.arg(*lane).arg(*count);
                 }
@@ -61,20 +65,38 @@ impl Lanes {
                     call.arg(key.digest.as_str());
                 }
                 for (entry, outcome) in batch.entries.iter().zip(&decided.outcomes) {
-                    call.arg(id_text(entry.id, &mut uuid::Uuid::encode_buffer())).arg(outcome.as_slice());
+                    call.arg(id_text(entry.id, &mut Uuid::encode_buffer())).arg(outcome.as_slice());
                 }
             })
             .await?;
         Ok(if Reader::new(&ACK, &value).integer()? == 1 { Acked::Done } else { Acked::Stale })
     }
+
+    /// Tells outcomes that came after their commands had left the line, and keeps them for [`OUTCOME_TTL`] in place of
+    /// what the ack left.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached, is full, or does not answer in time; repeating is safe.
+    pub async fn tell(&self, outcomes: &[(Uuid, Vec<u8>)]) -> Result<(), Error> {
+        let value = self
+            .run(&TELL, |call| {
+                call.arg(milliseconds(OUTCOME_TTL));
+                call.arg(message_head(outcomes.iter().map(|(id, outcome)| (*id, outcome.len()))));
+                for (id, outcome) in outcomes {
+                    call.arg(id_text(*id, &mut Uuid::encode_buffer())).arg(outcome.as_slice());
+                }
+            })
+            .await?;
+        Reader::new(&TELL, &value).integer().map(drop)
+    }
 }
 
 /// What stands before the outcomes in the message that tells them: `<id> <length>\n` for each, and a line feed.
-fn message_head(batch: &Batch, decided: &Decided) -> String {
+fn message_head(lengths: impl Iterator<Item = (Uuid, usize)>) -> String {
     use std::fmt::Write as _;
     let mut head = String::new();
-    for (entry, outcome) in batch.entries.iter().zip(&decided.outcomes) {
-        writeln!(head, "{} {}", entry.id, outcome.len()).expect("writing to a text does not fail");
+    for (id, length) in lengths {
+        writeln!(head, "{id} {length}").expect("writing to a text does not fail");
     }
     head.push('\n');
     head

@@ -53,6 +53,7 @@ scripts! {
     APPEND = "append", REFUSED_WHEN_FULL;
     CLAIM = "claim", RUNS_WHEN_FULL;
     ACK = "ack", RUNS_WHEN_FULL;
+    TELL = "tell", REFUSED_WHEN_FULL;
     RELEASE = "release", RUNS_WHEN_FULL;
     RENEW = "renew", RUNS_WHEN_FULL;
     REAP = "reap", RUNS_WHEN_FULL;

@@ -10,7 +10,7 @@ mod targets;
 pub use auth::{AdminToken, Auth, AuthArgs, AuthConfigError, AuthMode, JwtKey, JwtRules};
 pub use durations::{parse_duration, parse_durations};
 pub use secret::Secret;
-pub use targets::{AlertArgs, MailArgs, RetryDelays, SyncArgs, check_target};
+pub use targets::{AlertArgs, GatewayArgs, MailArgs, RetryDelays, SyncArgs, check_target};
 
 use crate::limits::{
     COUPON_GROUPS_MAX, LANE_BATCH_DEFAULT_COMMANDS, LANE_BATCH_MAX_COMMANDS, LANE_CONCURRENCY_DEFAULT_BATCHES,
@@ -227,6 +227,8 @@ mod tests {
         alerts: AlertArgs,
         #[command(flatten)]
         mails: MailArgs,
+        #[command(flatten)]
+        gateway: GatewayArgs,
     }
 
     const NEEDED: [&str; 4] = ["--database-url", "postgres:///d", "--redis-url", "redis://h"];
@@ -272,6 +274,10 @@ mod tests {
             ("ORDER_SYNC_SECRET", ""),
             ("ORDER_SYNC_TIMEOUT", "10s"),
             ("ORDER_SYNC_URL", ""),
+            ("PAYMENT_DEFAULT_METHOD", "pm_card_visa"),
+            ("PAYMENT_GATEWAY_SECRET", ""),
+            ("PAYMENT_GATEWAY_TIMEOUT", "8s"),
+            ("PAYMENT_GATEWAY_URL", ""),
             ("POPULAR_CACHE_TTL", "5m"),
             ("QUEUE_DURABILITY", "strict"),
             ("QUEUE_MAX_DEPTH", "1000000"),
@@ -296,6 +302,7 @@ mod tests {
             "ADMIN_TOKEN",
             "ORDER_SYNC_SECRET",
             "ALERT_WEBHOOK_URL",
+            "PAYMENT_GATEWAY_SECRET",
             "SMTP_URL",
         ];
         for argument in All::command().get_arguments() {

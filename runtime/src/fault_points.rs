@@ -14,12 +14,19 @@ pub enum Point {
     BeforeCommit,
     /// Committed; the line does not know.
     AfterCommit,
+    /// The charge is noted; the gateway was not asked.
+    BeforeGateway,
+    /// The gateway has answered; nobody has noted what.
+    AfterGateway,
 }
 
 impl Point {
     /// Those of a batch.
     pub const OF_A_BATCH: [Point; 4] =
         [Point::BeforeTransaction, Point::HoldingLocks, Point::BeforeCommit, Point::AfterCommit];
+
+    /// Those of a charge.
+    pub const OF_A_CHARGE: [Point; 2] = [Point::BeforeGateway, Point::AfterGateway];
 
     /// The name of the file that arms it.
     pub fn as_str(self) -> &'static str {
@@ -29,6 +36,8 @@ impl Point {
             Point::HoldingLocks => "holding_locks",
             Point::BeforeCommit => "before_commit",
             Point::AfterCommit => "after_commit",
+            Point::BeforeGateway => "before_gateway",
+            Point::AfterGateway => "after_gateway",
         }
     }
 }

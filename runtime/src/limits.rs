@@ -91,10 +91,10 @@ pub const POPULAR_CACHE_TTL_MAX_SECONDS: u64 = 24 * 60 * 60;
 
 // --- what leaves the shop -------------------------------------------------------------------------------------------
 
-/// An attempt to tell the order system may not be given less than this: no network is quicker.
-pub const SYNC_TIMEOUT_MIN_MS: u64 = 100;
-/// An attempt may take at most this long: as long as it takes, nobody else may send the order.
-pub const SYNC_TIMEOUT_MAX_SECONDS: u64 = 60;
+/// An attempt to reach the order system or the gateway may not be given less than this: no network is quicker.
+pub const TARGET_TIMEOUT_MIN_MS: u64 = 100;
+/// An attempt may take at most this long: as long as it takes, nobody else may make it.
+pub const TARGET_TIMEOUT_MAX_SECONDS: u64 = 60;
 /// Pauses that a list of retries may have. More is a typing error.
 pub const SYNC_RETRIES_MAX: usize = 20;
 

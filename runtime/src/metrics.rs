@@ -77,6 +77,14 @@ metrics_table! {
         "How long the order that has been due for longest waits to be sent; 0 when none is due.";
     workers gauge SYNC_FAILURES_OPEN = "droplane_sync_failures_open", sync_failures_open():
         "Orders on the desk: the last retry failed, and nobody has resolved it.";
+    workers counter GATEWAY_CALLS = "droplane_gateway_calls_total", gateway_calls(answer):
+        "Times that the payment gateway was asked for money, by its answer.";
+    workers histogram GATEWAY_SECONDS = "droplane_gateway_seconds", gateway_seconds():
+        "From asking the payment gateway to its answer, or to giving up on it.";
+    workers gauge CHARGES_PENDING = "droplane_charges_pending", charges_pending():
+        "Charges of which it is not known yet whether the money was taken.";
+    workers gauge CHARGES_OLDEST_SECONDS = "droplane_charges_oldest_seconds", charges_oldest_seconds():
+        "How long the oldest of them has been pending; 0 when there is none.";
     workers counter ALERTS_RAISED = "droplane_alerts_raised_total", alerts_raised(alert):
         "Alerts that this process raised.";
 
@@ -133,8 +141,10 @@ pub mod cron_job {
     pub const ALERTS: &str = "alerts";
     /// Sending mails.
     pub const MAILS: &str = "mails";
+    /// Finding out what came of charges.
+    pub const SETTLEMENT: &str = "settlement";
     /// All of them.
-    pub const ALL: [&str; 5] = [POPULAR, RETENTION, ORDER_SYNC, ALERTS, MAILS];
+    pub const ALL: [&str; 6] = [POPULAR, RETENTION, ORDER_SYNC, ALERTS, MAILS, SETTLEMENT];
 }
 
 /// What came of an attempt to tell the order system: the values of the label `result`.
@@ -147,14 +157,28 @@ pub mod sync_result {
     pub const ALL: [&str; 2] = [SUCCEEDED, FAILED];
 }
 
+/// What the payment gateway said: the values of the label `answer`.
+pub mod gateway_answer {
+    /// It took the money.
+    pub const TAKEN: &str = "taken";
+    /// It did not, and will not.
+    pub const DECLINED: &str = "declined";
+    /// Nothing that could be relied on.
+    pub const UNKNOWN: &str = "unknown";
+    /// All of them.
+    pub const ALL: [&str; 3] = [TAKEN, DECLINED, UNKNOWN];
+}
+
 /// What an alert is about: the values of the label `alert`.
 pub mod alert_kind {
     /// The last retry of telling the order system of an order failed.
     pub const ORDER_SYNC_FAILED: &str = "ORDER_SYNC_FAILED";
     /// A group of lanes is held, because too many of its commands could not be decided.
     pub const GROUP_HELD: &str = "GROUP_HELD";
-    /// Both.
-    pub const ALL: [&str; 2] = [ORDER_SYNC_FAILED, GROUP_HELD];
+    /// Nobody knows whether the money of a charge was taken, and the gateway is not asked any more.
+    pub const CHARGE_UNSETTLED: &str = "CHARGE_UNSETTLED";
+    /// All of them.
+    pub const ALL: [&str; 3] = [ORDER_SYNC_FAILED, GROUP_HELD, CHARGE_UNSETTLED];
 }
 
 /// States of a pooled connection: the values of the label `state`.
@@ -182,7 +206,7 @@ pub fn status_class(status: u16) -> &'static str {
 pub const OUTCOMES: [(&str, &[&str]); 3] = [
     ("COUPON_ISSUE", &["SUCCEEDED", "R002", "C002", "C004", "C006", "C003", "C001", "X003"]),
     ("ORDER_PLACEMENT", &["SUCCEEDED", "R002", "P001", "P002", "C002", "C005", "C003", "O002", "PAY001", "X003"]),
-    ("BALANCE_CHARGE", &["SUCCEEDED", "PAY002", "X003"]),
+    ("BALANCE_CHARGE", &["SUCCEEDED", "R002", "PAY002", "X003"]),
 ];
 
 /// Upper bounds of the histograms in seconds: from one answer of Redis to a line that stands still.

@@ -31,9 +31,16 @@ use crate::{
 /// again is parked.
 pub async fn handle(batch: Arc<Batch>, shop: Data<Shop>) -> Result<BatchEnd, BoxDynError> {
     record_batch(&batch);
-    let _in_hand = shop.take_in_hand(&batch).await;
     let started = Instant::now();
-    match shop.decide_batch(&batch).await {
+    let decided = match shop.gateway_of(&batch) {
+        // Not in hand: what waits for a gateway must not hold up what only waits for us.
+        Some(gateway) if !shop.parks(&batch) => shop.charge(gateway, &batch).await,
+        _ => {
+            let _in_hand = shop.take_in_hand(&batch).await;
+            shop.decide_batch(&batch).await
+        }
+    };
+    match decided {
         Ok(decided) => {
             shop.faults.reset();
             let (group, size) = (&batch.group, batch.entries.len());
@@ -47,8 +54,14 @@ pub async fn handle(batch: Arc<Batch>, shop: Data<Shop>) -> Result<BatchEnd, Box
 impl Shop {
     /// Decides a batch, again if somebody else decided part of it meanwhile.
     async fn decide_batch(&self, batch: &Batch) -> Result<Decided, BatchFault> {
-        if self.parks(batch) && self.holds_instead_of_parking(batch).await? {
-            return Err(BatchFault::GroupHeld);
+        if self.parks(batch) {
+            if self.is_pending_charge(batch).await? {
+                // Its money may have been taken, so nobody can say that it failed.
+                return Ok(Decided { outcomes: vec![Vec::new()], gates: Vec::new() });
+            }
+            if self.holds_instead_of_parking(batch).await? {
+                return Err(BatchFault::GroupHeld);
+            }
         }
         let mut lease_is_ours = false;
         for _ in 0..DECIDE_TRIES_MAX {
@@ -113,7 +126,7 @@ impl Shop {
         reached(Point::BeforeCommit);
         transaction.commit().await.map_err(BatchFault::commit)?;
         reached(Point::AfterCommit);
-        record_outcomes(batch, sorted.undecided().map(|index| &receipts[index]), began.elapsed());
+        record_outcomes(batch.group.as_str(), sorted.undecided().map(|index| &receipts[index]), began.elapsed());
         Ok(self.decided(batch, receipts, gates))
     }
 
@@ -231,13 +244,11 @@ impl Commands {
                 let parked = parks.then(|| FAILED_ALONE.to_owned());
                 Ok(Self { accepted, users, keys, parked, ids })
             }
-            // A command of a newer build waits for a worker of that build.
-            Err(error @ EnvelopeError::NewerVersion { .. }) => Err(BatchFault::Newer(error)),
-            Err(error) if parks => {
+            Err(error @ EnvelopeError::Unreadable(_)) if parks => {
                 let users = vec![None; batch.entries.len()];
                 Ok(Self { accepted: Vec::new(), users, keys, parked: Some(error.to_string()), ids })
             }
-            Err(error) => Err(BatchFault::UnreadableCommand(error)),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -252,7 +263,7 @@ impl Commands {
 
 const FAILED_ALONE: &str = "its worker failed or died each time it was tried alone";
 
-fn accepted(entry: &Entry) -> Result<Accepted, EnvelopeError> {
+pub(crate) fn accepted(entry: &Entry) -> Result<Accepted, EnvelopeError> {
     let envelope = common::Envelope::decode(&entry.envelope)?;
     Ok(Accepted {
         request_id: RequestId::from_uuid(entry.id),
@@ -263,7 +274,7 @@ fn accepted(entry: &Entry) -> Result<Accepted, EnvelopeError> {
 }
 
 /// A key that is no hash is treated as none: it can only come from another version, and the request id still holds.
-fn key(entry: &Entry) -> Option<Key> {
+pub(crate) fn key(entry: &Entry) -> Option<Key> {
     let key = entry.key.as_ref()?;
     Some(Key { digest: hex::decode(&key.digest).ok()?, body: hex::decode(&key.body).ok()? })
 }

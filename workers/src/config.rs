@@ -3,7 +3,7 @@
 use clap::{Parser, ValueEnum};
 use cron::Schedule;
 use runtime::config::{
-    AlertArgs, LaneArgs, MailArgs, PopularArgs, RetentionArgs, ServicesArgs, SyncArgs, TelemetryArgs,
+    AlertArgs, GatewayArgs, LaneArgs, MailArgs, PopularArgs, RetentionArgs, ServicesArgs, SyncArgs, TelemetryArgs,
 };
 
 /// Takes commands from the lanes, decides them and commits them to Postgres.
@@ -43,6 +43,9 @@ pub struct WorkersConfig {
     /// Mails.
     #[command(flatten)]
     pub mails: MailArgs,
+    /// The payment gateway.
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
     /// Run only these parts.
     #[arg(long, value_name = "PARTS", value_delimiter = ',', value_enum, default_values_t = [Part::Lanes, Part::Sync, Part::Cron])]
     pub only: Vec<Part>,
@@ -53,7 +56,8 @@ pub struct WorkersConfig {
 pub enum Part {
     /// Decide what stands in the lanes.
     Lanes,
-    /// Tell the order system of orders, admins of what went wrong, and shoppers of products that are back.
+    /// Tell the order system of orders, admins of what went wrong, and shoppers of products that are back; find out what
+    /// came of charges.
     Sync,
     /// Do what runs by a schedule.
     Cron,

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use common::EnvelopeError;
 use lanes::{Batch, BatchEnd, Lane, Release};
 use rand::RngExt;
 use runtime::{
@@ -71,10 +72,13 @@ pub enum BatchFault {
     GroupHeld,
     /// A command of a newer build.
     #[error("a command was written by a newer build")]
-    Newer(#[source] common::EnvelopeError),
+    Newer(#[source] EnvelopeError),
     /// A command that cannot be read.
     #[error("a command cannot be read")]
-    UnreadableCommand(#[source] common::EnvelopeError),
+    UnreadableCommand(#[source] EnvelopeError),
+    /// A command that stands in the lanes of another kind.
+    #[error("a command stands in the lanes of another kind")]
+    NotOfThisGroup,
     /// The line.
     #[error(transparent)]
     Lanes(#[from] lanes::Error),
@@ -87,8 +91,20 @@ impl From<StoreError> for BatchFault {
             _ => None,
         };
         match unique {
-            Some("requests_pkey" | "requests_idempotency") => BatchFault::DecidedMeanwhile { source: Some(error) },
+            Some("requests_pkey" | "requests_idempotency" | "charges_pkey" | "charges_idempotency") => {
+                BatchFault::DecidedMeanwhile { source: Some(error) }
+            }
             _ => BatchFault::Store(error),
+        }
+    }
+}
+
+impl From<EnvelopeError> for BatchFault {
+    fn from(error: EnvelopeError) -> Self {
+        match error {
+            // A command of a newer build waits for a worker of that build.
+            EnvelopeError::NewerVersion { .. } => BatchFault::Newer(error),
+            EnvelopeError::Unreadable(_) => BatchFault::UnreadableCommand(error),
         }
     }
 }
@@ -145,7 +161,7 @@ impl Shop {
                 // Smaller, until it waits alone and nobody else has to wait with it.
                 Ok(BatchEnd::Released { release: Release::Smaller, pause: NEWER_REST })
             }
-            BatchFault::UnreadableCommand(_) => Err(fault.into()),
+            BatchFault::UnreadableCommand(_) | BatchFault::NotOfThisGroup => Err(fault.into()),
             BatchFault::DecidedMeanwhile { .. }
             | BatchFault::PartlyDecided
             | BatchFault::GroupHeld

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod charge;
 mod clients;
 mod config;
 mod cron;
@@ -39,8 +40,8 @@ use runtime::{
 };
 use tokio_util::sync::CancellationToken;
 
-use clients::mail::Mailer;
-use jobs::{alerts::Alerts, mails::Mails, order_sync::OrderSync};
+use clients::{gateway::Gateway, mail::Mailer};
+use jobs::{alerts::Alerts, mails::Mails, order_sync::OrderSync, settlement::Settlement};
 
 pub use config::{Part, WorkersConfig};
 pub use shop::Shop;
@@ -48,6 +49,10 @@ pub use shop::Shop;
 /// Lane entries of a batch: room for a full batch of orders with a few products each. One with many more lines takes
 /// fewer orders, so that a transaction stays well within its time-outs.
 const BATCH_ENTRIES_PER_COMMAND: usize = 8;
+
+/// Charges that are in hand at once: a gateway that answers in half a second gets 128 a second, and one that hangs holds no
+/// more than these.
+const CHARGES_IN_FLIGHT_MAX: usize = 64;
 
 /// Sends that are under way when the batches in hand have ended may take this much longer: most receivers answer at once, and
 /// the process must be gone in time.
@@ -80,7 +85,10 @@ pub async fn run(config: WorkersConfig) -> anyhow::Result<()> {
         Arc::new(PostgresArchive::new(pool.clone())),
         Some(observe_script),
     )?;
-    let parts = parts(&config, &pool, &link, &shutdown)?;
+    let gateway = Gateway::new(&config.gateway, config.sync.allow_private_http_targets)?;
+    let charges = Lanes::new(link.clone(), lane_group(Group::CHARGE), limits);
+    let settlement = Settlement::new(pool.clone(), gateway.clone(), charges, shutdown.clone());
+    let parts = parts(&config, &pool, &link, settlement, &shutdown)?;
     let (asked, demanded) = (link.clone(), config.services.queue_durability);
     let readiness = Readiness::builder(shutdown.clone())
         .postgres(pool.clone())
@@ -94,7 +102,10 @@ pub async fn run(config: WorkersConfig) -> anyhow::Result<()> {
     tracing::info!(worker = name, "workers {name} wait for Postgres, its schema, and Redis");
     let started = wait_for_services(&config, &pool, &link, &shutdown).await;
     let worked = match started {
-        Ok(true) => work(&config, parts, link, limits, groups, &name, shutdown).await,
+        Ok(true) => {
+            let all = groups.into_iter().map(|group| Lanes::new(link.clone(), group, limits)).collect();
+            work(&config, parts, gateway, all, &name, shutdown).await
+        }
         Ok(false) => Ok(()),
         Err(error) => Err(error),
     };
@@ -108,6 +119,7 @@ fn parts(
     config: &WorkersConfig,
     pool: &sqlx::PgPool,
     link: &Link,
+    settlement: Settlement,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<cron::Parts> {
     let popular = popular::Cache::new(pool.clone(), link.client(), config.popular.cache_ttl)
@@ -118,28 +130,29 @@ fn parts(
     let alerts = Alerts::new(&config.alerts, &config.sync, pool.clone(), mailer.clone())?;
     let mails = Mails::new(pool.clone(), mailer, shutdown.clone());
     let retention = config.retention.request_retention;
-    Ok(cron::Parts { pool: pool.clone(), popular, retention, order_sync, alerts, mails })
+    Ok(cron::Parts { pool: pool.clone(), popular, retention, order_sync, alerts, mails, settlement })
 }
 
 /// The one list of all workers and schedules: for each group of lanes a worker that takes up to `LANE_CONCURRENCY` batches
-/// at once, and a worker for each job.
+/// at once, for charges more of them, and a worker for each job.
 async fn work(
     config: &WorkersConfig,
     parts: cron::Parts,
-    link: Link,
-    limits: LineLimits,
-    groups: Vec<lanes::Group>,
+    gateway: Option<Gateway>,
+    all: Vec<Lanes>,
     name: &str,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let all: Vec<Lanes> = groups.into_iter().map(|group| Lanes::new(link.clone(), group, limits)).collect();
     let gauges = tokio::spawn(keep_line_gauges(all.clone()));
     let mut monitor = Monitor::new();
     if config.only.contains(&Part::Lanes) {
-        monitor = with_lanes(monitor, config, &parts.pool, &all, name);
+        if gateway.is_none() {
+            tracing::warn!("without PAYMENT_GATEWAY_URL nobody can be charged; charges wait in their line");
+        }
+        monitor = with_lanes(monitor, config, &parts.pool, gateway, &all, name);
     }
     if config.only.contains(&Part::Sync) {
-        for job in [cron::Job::OrderSync, cron::Job::Alerts, cron::Job::Mails] {
+        for job in [cron::Job::OrderSync, cron::Job::Alerts, cron::Job::Mails, cron::Job::Settlement] {
             monitor = with_schedule(monitor, &every("* * * * * *"), job, &parts, name);
         }
     }
@@ -163,22 +176,30 @@ async fn work(
     Ok(())
 }
 
-fn with_lanes(mut monitor: Monitor, config: &WorkersConfig, pool: &sqlx::PgPool, all: &[Lanes], name: &str) -> Monitor {
-    let shop = Shop::new(pool.clone(), config.lane.lease, name, all.iter().cloned());
-    let batch_max = config.lane.batch_max as usize;
-    let claims = ClaimLimits {
-        commands_max: batch_max,
-        entries_max: batch_max * BATCH_ENTRIES_PER_COMMAND,
-        lease: config.lane.lease,
-    };
-    let concurrency = config.lane.concurrency as usize;
+fn with_lanes(
+    mut monitor: Monitor,
+    config: &WorkersConfig,
+    pool: &sqlx::PgPool,
+    gateway: Option<Gateway>,
+    all: &[Lanes],
+    name: &str,
+) -> Monitor {
+    let (lease, batch_max) = (config.lane.lease, config.lane.batch_max as usize);
+    let many = ClaimLimits { commands_max: batch_max, entries_max: batch_max * BATCH_ENTRIES_PER_COMMAND, lease };
+    let one = ClaimLimits { commands_max: 1, entries_max: 1, lease };
+    let (charges, is_chargeable) = (lane_group(Group::CHARGE), gateway.is_some());
+    let shop = Shop::new(pool.clone(), gateway, lease, name, all.iter().cloned());
     for lanes in all {
+        let (limits, concurrency) = match *lanes.group() == charges {
+            true if !is_chargeable => continue,
+            true => (one, CHARGES_IN_FLIGHT_MAX),
+            false => (many, config.lane.concurrency as usize),
+        };
         let (lanes, shop, name) = (lanes.clone(), shop.clone(), format!("{name}-{}", lanes.group()));
         monitor = monitor.register(move |restart| {
             // A name is never used again, not even by the next start of this worker.
             let worker = format!("{name}-{restart}");
-            let options =
-                LaneBackendOptions { limits: claims, worker: worker.clone(), observer: Arc::new(metrics::Counting) };
+            let options = LaneBackendOptions { limits, worker: worker.clone(), observer: Arc::new(metrics::Counting) };
             WorkerBuilder::new(worker)
                 .backend(LaneBackend::new(lanes.clone(), options))
                 .concurrency(concurrency)
@@ -274,8 +295,11 @@ pub async fn run_audit(database_url: &str) -> anyhow::Result<ExitCode> {
 fn groups(config: &WorkersConfig) -> Vec<lanes::Group> {
     let spreads = u8::try_from(config.lane.coupon_groups).expect("the configuration allows at most 64");
     let coupons = (0..spreads).map(|spread| Group { kind: Kind::CouponIssue, spread });
-    let names = coupons.chain([Group::ORDER]).map(|group| group.to_string());
-    names.map(|name| name.parse().expect("the shop's names of groups are names of groups")).collect()
+    coupons.chain([Group::ORDER, Group::CHARGE]).map(lane_group).collect()
+}
+
+fn lane_group(group: Group) -> lanes::Group {
+    group.to_string().parse().expect("the shop's names of groups are names of groups")
 }
 
 fn known(groups: &[lanes::Group]) -> Known {

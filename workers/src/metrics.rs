@@ -44,9 +44,8 @@ pub fn record_batch(batch: &Batch) {
     }
 }
 
-/// A batch was committed: these are the outcomes that it brought.
-pub fn record_outcomes<'a>(batch: &Batch, receipts: impl Iterator<Item = &'a Receipt>, transaction: Duration) {
-    let group = batch.group.as_str();
+/// A transaction was committed: these are the outcomes that it brought.
+pub fn record_outcomes<'a>(group: &str, receipts: impl Iterator<Item = &'a Receipt>, transaction: Duration) {
     metrics::transaction_seconds(group.to_owned()).record(transaction);
     let until_outcome = metrics::time_to_outcome_seconds(group.to_owned());
     let now_us = Utc::now().timestamp_micros();

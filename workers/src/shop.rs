@@ -7,7 +7,7 @@ use runtime::postgres::Timeouts;
 use sqlx::PgPool;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::faults::FaultsInARow;
+use crate::{clients::gateway::Gateway, faults::FaultsInARow};
 
 /// Shared by all batches of a process. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -20,6 +20,8 @@ pub struct Shop {
     pub(crate) lease: Duration,
     /// The process' name, unique for ever.
     pub(crate) name: Arc<str>,
+    /// Where money is taken; without it no charge comes here.
+    gateway: Option<Gateway>,
     /// Faults in a row.
     pub(crate) faults: Arc<FaultsInARow>,
     /// One is held by every batch in hand, and all by one that may take the process with it.
@@ -32,9 +34,16 @@ const HANDS: u32 = 65_536;
 
 impl Shop {
     /// A shop whose batches come from these lanes.
-    pub fn new(pool: PgPool, lease: Duration, name: &str, lanes: impl IntoIterator<Item = Lanes>) -> Self {
+    pub(crate) fn new(
+        pool: PgPool,
+        gateway: Option<Gateway>,
+        lease: Duration,
+        name: &str,
+        lanes: impl IntoIterator<Item = Lanes>,
+    ) -> Self {
         Self {
             pool,
+            gateway,
             timeouts: Timeouts::for_lease(lease),
             lease,
             name: name.into(),
@@ -51,6 +60,12 @@ impl Shop {
         let is_lone_suspect = batch.suspect && batch.entries.len() == 1;
         let hands = if is_lone_suspect { HANDS } else { 1 };
         self.hands.acquire_many(hands).await.expect("the semaphore is never closed")
+    }
+
+    /// Where the money of this batch is taken, if it is a charge.
+    pub(crate) fn gateway_of(&self, batch: &Batch) -> Option<&Gateway> {
+        let is_charge = batch.group.as_str().parse() == Ok(common::Group::CHARGE);
+        self.gateway.as_ref().filter(|_| is_charge)
     }
 
     /// The lanes of a group that batches come from.

@@ -95,7 +95,7 @@ impl SortedOut {
 
     /// The receipts of a batch whose every entry has an outcome.
     pub fn receipts_found(&self) -> Vec<Receipt> {
-        self.found.iter().flatten().map(receipt_of).collect()
+        self.found.iter().flatten().map(EarlierOutcome::receipt).collect()
     }
 
     /// The receipts of all entries, given who asked (where that is known) and the outcomes of the fresh ones in order.
@@ -111,7 +111,7 @@ impl SortedOut {
         for (index, entry) in batch.entries.iter().enumerate() {
             let outcome = match (&self.fates[index], &self.found[index]) {
                 (Fate::Found, Some(found)) => {
-                    receipts.push(receipt_of(found));
+                    receipts.push(found.receipt());
                     continue;
                 }
                 (Fate::CopyOf(_), Some(first)) => first.outcome.clone(),
@@ -139,16 +139,4 @@ fn kind(batch: &Batch, index: usize) -> Kind {
     // An id of a group that this build does not know has no kind of its own; the line it stood in does.
     let group = RequestId::from_uuid(batch.entries[index].id).group().or_else(|| batch.group.as_str().parse().ok());
     group.map_or(Kind::OrderPlacement, |group: common::Group| group.kind)
-}
-
-fn receipt_of(found: &EarlierOutcome) -> Receipt {
-    Receipt {
-        request_id: found.request_id,
-        kind: found.kind,
-        user_id: found.user_id.clone(),
-        ticket: found.ticket,
-        accepted_at: found.accepted_at,
-        decided_at: found.decided_at,
-        outcome: found.outcome.clone(),
-    }
 }

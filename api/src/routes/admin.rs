@@ -10,6 +10,7 @@ use crate::state::AppState;
 mod alerts;
 mod audit;
 mod audit_log;
+mod charges;
 mod coupons;
 mod lanes;
 mod products;
@@ -26,6 +27,7 @@ pub fn routes() -> Router<AppState> {
         .merge(lanes::routes())
         .merge(requests::routes())
         .merge(sync_failures::routes())
+        .merge(charges::routes())
         .merge(alerts::routes())
         .merge(audit::routes())
         .merge(audit_log::routes())

@@ -1,21 +1,50 @@
-//! A shopper's balance, and how it came about.
+//! A shopper's balance: what it is, how it came about, and more of it.
+
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::routing::get;
+use axum::response::Response;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
-use common::{UserId, Won};
-use serde::Serialize;
+use common::{ChargeBalance, Command, UserId, Won};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::extract::Params;
+use crate::auth::in_whose_name;
+use crate::extract::{JsonBody, Params};
+use crate::limits::CHARGE_WAIT_SECONDS;
 use crate::page::OfUser;
 use crate::problem::Problem;
 use crate::state::AppState;
+use crate::submit::{Wishes, submit};
 
 pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/api/users/balance", get(show)).route("/api/users/balance/history", get(history))
+    Router::new()
+        .route("/api/users/balance", get(show))
+        .route("/api/users/balance/history", get(history))
+        .route("/api/users/balance/charge", post(charge))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Charge {
+    user_id: Option<UserId>,
+    amount: Won,
+    payment_method: Option<String>,
+}
+
+/// Waits for the outcome by itself: whoever pays wants to hear at once whether it worked.
+async fn charge(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    JsonBody(charge): JsonBody<Charge>,
+) -> Result<Response, Problem> {
+    let wishes = Wishes::read(&headers)?.waiting(Duration::from_secs(CHARGE_WAIT_SECONDS));
+    let (user_id, caller) = in_whose_name(state.auth.caller(&headers).await, charge.user_id);
+    let command = ChargeBalance::new(user_id, charge.amount, charge.payment_method).map_err(Problem::fields)?;
+    submit(&state, wishes, caller?, Command::ChargeBalance(command)).await
 }
 
 #[derive(Serialize)]

@@ -12,7 +12,7 @@ use common::{Command, CouponId, OrderItem, PlaceOrder, UserId, Won};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::auth::Caller;
+use crate::auth::{Caller, in_whose_name};
 use crate::error_table::Code;
 use crate::extract::{JsonBody, Named, Object, Params, PathId};
 use crate::page::OfUser;
@@ -45,25 +45,13 @@ async fn place(
 }
 
 impl Order {
-    /// Shape before identity: what is wrong with the order is told to anybody.
+    /// Shape before identity.
     fn checked(self, caller: Result<Caller, Problem>) -> Result<(Caller, PlaceOrder), Problem> {
-        let identified = caller.and_then(|caller| {
-            let user_id = caller.acts_for(self.user_id.clone())?;
-            Ok((caller, user_id))
-        });
-        let (user_id, identified) = match identified {
-            Ok((caller, user_id)) => (user_id, Ok(caller)),
-            // The order will not be placed, only looked at, in whoever's name.
-            Err(problem) => (self.user_id.unwrap_or_else(nobody), Err(problem)),
-        };
+        let (user_id, caller) = in_whose_name(caller, self.user_id);
         let items = self.items.into_iter().map(|Object(item)| item).collect();
         let order = PlaceOrder::new(user_id, items, self.coupon_id, self.final_amount).map_err(Problem::fields)?;
-        Ok((identified?, order))
+        Ok((caller?, order))
     }
-}
-
-fn nobody() -> UserId {
-    "nobody".parse().expect("letters are an id")
 }
 
 /// An order as it was decided. Prices and the discount are those of then, names those of now.

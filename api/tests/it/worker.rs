@@ -76,7 +76,7 @@ pub fn receipts(batch: &Batch, outcome: impl Fn(&Entry, &Command) -> Outcome) ->
     batch.entries.iter().map(receipt).collect()
 }
 
-/// What a claim or an order that succeeds comes to.
+/// What a command that succeeds comes to.
 pub fn yes(entry: &Entry, command: &Command) -> Outcome {
     Outcome::Succeeded(match command {
         Command::ClaimCoupon(claim) => {
@@ -88,6 +88,12 @@ pub fn yes(entry: &Entry, command: &Command) -> Outcome {
             discount_amount: 0,
             final_amount: 3_000,
             remaining_balance: 7_000,
+        },
+        Command::ChargeBalance(charge) => Success::BalanceCharged {
+            charge_id: entry.id,
+            previous_balance: 10_000,
+            charged_amount: charge.amount,
+            current_balance: 10_000 + charge.amount,
         },
     })
 }

@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::group::{Group, Kind};
 use crate::ids::UserId;
 
+pub mod charge_balance;
 pub mod claim_coupon;
 pub mod place_order;
 
+use charge_balance::ChargeBalance;
 use claim_coupon::ClaimCoupon;
 use place_order::PlaceOrder;
 
@@ -20,6 +22,9 @@ pub enum Command {
     /// An order.
     #[serde(rename = "ORDER_PLACEMENT")]
     PlaceOrder(PlaceOrder),
+    /// Money onto a balance.
+    #[serde(rename = "BALANCE_CHARGE")]
+    ChargeBalance(ChargeBalance),
 }
 
 impl Command {
@@ -28,6 +33,7 @@ impl Command {
         match self {
             Command::ClaimCoupon(_) => Kind::CouponIssue,
             Command::PlaceOrder(_) => Kind::OrderPlacement,
+            Command::ChargeBalance(_) => Kind::BalanceCharge,
         }
     }
 
@@ -36,6 +42,7 @@ impl Command {
         match self {
             Command::ClaimCoupon(claim) => &claim.user_id,
             Command::PlaceOrder(order) => &order.user_id,
+            Command::ChargeBalance(charge) => &charge.user_id,
         }
     }
 
@@ -47,6 +54,7 @@ impl Command {
         match self {
             Command::ClaimCoupon(claim) => Group::coupon(&claim.coupon_id, coupon_groups),
             Command::PlaceOrder(_) => Group::ORDER,
+            Command::ChargeBalance(_) => Group::CHARGE,
         }
     }
 
@@ -70,6 +78,7 @@ pub struct FieldError {
 #[cfg(test)]
 mod tests {
     use super::Command;
+    use super::charge_balance::ChargeBalance;
     use super::place_order::{OrderItem, PlaceOrder};
     use crate::group::Kind;
     use crate::samples::{claim, id};
@@ -78,6 +87,11 @@ mod tests {
         let lines = lines.iter().map(|&(product, quantity)| OrderItem { product_id: id(product), quantity });
         let order = PlaceOrder::new(id("u1"), lines.collect(), coupon.map(id), final_amount);
         Command::PlaceOrder(order.expect("a valid order"))
+    }
+
+    fn charge(amount: i64, method: Option<&str>) -> Command {
+        let charge = ChargeBalance::new(id("u1"), amount, method.map(str::to_owned));
+        Command::ChargeBalance(charge.expect("a valid charge"))
     }
 
     #[test]
@@ -90,6 +104,10 @@ mod tests {
         assert_eq!(order.kind(), Kind::OrderPlacement);
         assert_eq!(order.user_id().as_str(), "u1");
         assert_eq!(order.group(4).to_string(), "order");
+        let charge = charge(1, None);
+        assert_eq!(charge.kind(), Kind::BalanceCharge);
+        assert_eq!(charge.user_id().as_str(), "u1");
+        assert_eq!(charge.group(4).to_string(), "charge");
     }
 
     /// Pinned to the byte: their hashes are kept for a day and longer, and a repeat may meet a newer build.
@@ -108,6 +126,8 @@ mod tests {
             &order(&[("A", 1), ("B", 2), ("A", 3)], Some("C1"), Some(900)),
             r#"{"ORDER_PLACEMENT":{"userId":"u1","items":[{"productId":"A","quantity":4},{"productId":"B","quantity":2}],"couponId":"C1","finalAmount":900}}"#,
         );
+        check(&charge(50_000, None), r#"{"BALANCE_CHARGE":{"userId":"u1","amount":50000}}"#);
+        check(&charge(1, Some("pm_1")), r#"{"BALANCE_CHARGE":{"userId":"u1","amount":1,"paymentMethod":"pm_1"}}"#);
     }
 
     #[test]
@@ -118,6 +138,9 @@ mod tests {
             claim("u2", "C1"),
             order(&[("A", 1)], None, None),
             order(&[("A", 2)], None, None),
+            charge(1, None),
+            charge(2, None),
+            charge(1, Some("pm_1")),
             order(&[("B", 1)], None, None),
             order(&[("A", 1), ("B", 1)], None, None),
             order(&[("A", 1)], Some("C1"), None),

@@ -45,6 +45,16 @@ fn results_are_those_of_the_contract() {
             "remainingBalance": 0
         }),
     );
+    succeeds(
+        Kind::BalanceCharge,
+        Success::BalanceCharged {
+            charge_id: made_by(7),
+            previous_balance: 10_000,
+            charged_amount: 50_000,
+            current_balance: 60_000,
+        },
+        json!({"chargeId": MADE, "previousBalance": 10_000, "chargedAmount": 50_000, "currentBalance": 60_000}),
+    );
 }
 
 #[test]
@@ -86,6 +96,10 @@ fn refusals_are_those_of_the_contract() {
     fails(
         Refusal::InsufficientBalance { required_amount: 9_000, current_balance: 8_500, shortfall: 500 },
         json!({"code": "PAY001", "requiredAmount": 9_000, "currentBalance": 8_500, "shortfall": 500}),
+    );
+    fails(
+        Refusal::PaymentFailed { reason: "card_declined".to_owned() },
+        json!({"code": "PAY002", "reason": "card_declined"}),
     );
     fails(Refusal::IdempotencyKeyReused, json!({"code": "R002"}));
     fails(Refusal::Internal, json!({"code": "X003"}));

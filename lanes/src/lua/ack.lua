@@ -78,23 +78,6 @@ end
 
 for at = keys_from, commands_from - 1 do call('PEXPIRE', key_key(ARGV[at]), ARGV[3]) end
 
-local outcomes, times = {}, {}
-for at = commands_from, #ARGV, 2 do
-  local id, outcome = ARGV[at], ARGV[at + 1]
-  local time = time_of(id)
-  local kept = times[time]
-  if not kept then
-    kept = {}
-    times[time] = kept
-  end
-  push(kept, id, outcome)
-  outcomes[#outcomes + 1] = outcome
-end
-for time, kept in pairs(times) do
-  local key = outcomes_key(time)
-  in_chunks('HSET', key, kept)
-  call('PEXPIRE', key, ARGV[2])
-end
-call('PUBLISH', prefix .. 'decided', ARGV[4] .. table.concat(outcomes))
+keep_and_tell(commands_from, ARGV[2], ARGV[4])
 wake()
 return 1

@@ -195,3 +195,26 @@ local function raise_gate(lane, used, limit)
     'used', whole(math.max(tonumber(old[1] or 0), tonumber(used))),
     'limit', whole(math.max(tonumber(old[2] or 0), tonumber(limit))))
 end
+
+-- Keeps outcomes for a while and tells them in one message. They stand in ARGV from `first` to the end, each behind its
+-- id; `head` is the beginning of the message.
+local function keep_and_tell(first, ttl, head)
+  local outcomes, times = {}, {}
+  for at = first, #ARGV, 2 do
+    local id, outcome = ARGV[at], ARGV[at + 1]
+    local time = time_of(id)
+    local kept = times[time]
+    if not kept then
+      kept = {}
+      times[time] = kept
+    end
+    push(kept, id, outcome)
+    outcomes[#outcomes + 1] = outcome
+  end
+  for time, kept in pairs(times) do
+    local key = outcomes_key(time)
+    in_chunks('HSET', key, kept)
+    call('PEXPIRE', key, ttl)
+  end
+  call('PUBLISH', prefix .. 'decided', head .. table.concat(outcomes))
+end

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use lanes::{Decided, limits::LISTEN_SILENCE_MAX, listen_decided, listen_wake};
+use lanes::{Decided, Status, limits::LISTEN_SILENCE_MAX, listen_decided, listen_wake};
 use stack::wait_for_async;
 use uuid::Uuid;
 
@@ -53,6 +53,16 @@ async fn every_batch_is_told_once_with_all_its_outcomes() {
     ack(&lanes, &claimed(&lanes, 1).await).await;
     until("the last batch to be told", || told.lock().unwrap().len() == 3).await;
     assert_eq!(told.lock().unwrap()[2], [(id, format!("done {ticket}").into_bytes())]);
+
+    // An outcome that the ack left open is told when it is known.
+    let (id, _) = accepted(&lanes, &["a"]).await;
+    let open = Decided { outcomes: vec![vec![]], gates: vec![] };
+    lanes.ack(&claimed(&lanes, 1).await, &open).await.unwrap();
+    assert_eq!(lanes.status(id).await.unwrap(), Status::Decided(vec![]));
+    lanes.tell(&[(id, b"after all".to_vec())]).await.unwrap();
+    assert_eq!(lanes.status(id).await.unwrap(), Status::Decided(b"after all".to_vec()));
+    until("the late outcome to be told", || told.lock().unwrap().len() == 5).await;
+    assert_eq!(told.lock().unwrap()[4], [(id, b"after all".to_vec())]);
     listening.abort();
 }
 

@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgAction, Args};
 
 use super::durations::{duration_between, parse_durations};
 use super::secret::Secret;
-use crate::limits::{SYNC_RETRIES_MAX, SYNC_TIMEOUT_MAX_SECONDS, SYNC_TIMEOUT_MIN_MS};
+use crate::limits::{SYNC_RETRIES_MAX, TARGET_TIMEOUT_MAX_SECONDS, TARGET_TIMEOUT_MIN_MS};
 
 /// The order system.
 #[derive(Debug, Clone, Args)]
@@ -33,6 +34,29 @@ pub struct SyncArgs {
     /// Whether targets may be plain HTTP on other machines
     #[arg(long, env = "ALLOW_PRIVATE_HTTP_TARGETS", value_name = "BOOL", default_value_t = false, action = ArgAction::Set)]
     pub allow_private_http_targets: bool,
+}
+
+/// The payment gateway.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Payment")]
+pub struct GatewayArgs {
+    /// Where money is taken, in Stripe's words; without it charges wait in their line
+    #[arg(long, env = "PAYMENT_GATEWAY_URL", value_name = "URL")]
+    pub payment_gateway_url: Option<String>,
+
+    /// The secret key that the gateway knows us by
+    #[arg(long, env = "PAYMENT_GATEWAY_SECRET", value_name = "SECRET", hide_env_values = true)]
+    pub payment_gateway_secret: Option<Secret>,
+
+    /// How a charge is paid that names no method
+    #[arg(long, env = "PAYMENT_DEFAULT_METHOD", value_name = "METHOD", default_value = "pm_card_visa",
+          value_parser = NonEmptyStringValueParser::new())]
+    pub payment_default_method: String,
+
+    /// How long asking the gateway may take (100ms–60s); then it is asked again later
+    #[arg(long, env = "PAYMENT_GATEWAY_TIMEOUT", value_name = "DURATION", default_value = "8s",
+          value_parser = parse_timeout)]
+    pub payment_gateway_timeout: Duration,
 }
 
 /// Who hears of alerts.
@@ -81,7 +105,11 @@ impl RetryDelays {
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {
-    duration_between(text, Duration::from_millis(SYNC_TIMEOUT_MIN_MS), Duration::from_secs(SYNC_TIMEOUT_MAX_SECONDS))
+    duration_between(
+        text,
+        Duration::from_millis(TARGET_TIMEOUT_MIN_MS),
+        Duration::from_secs(TARGET_TIMEOUT_MAX_SECONDS),
+    )
 }
 
 /// Whether what is sent to this URL can be read on its way: only https keeps it from that, and a loopback has no way.

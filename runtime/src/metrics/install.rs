@@ -2,7 +2,7 @@
 
 use super::{
     ALL, Kind, Metric, OUTCOMES, Process, STATUS_CLASSES, alert_kind, build_info, connection_state, cron_job,
-    process_start_time, refusal, sync_result,
+    gateway_answer, process_start_time, refusal, sync_result,
 };
 use crate::postgres::Fault;
 use metrics::{Key, Label, Level, Metadata, with_recorder};
@@ -124,6 +124,7 @@ fn values(label: &str, known: &Known) -> Vec<String> {
         "job" => fixed(&cron_job::ALL),
         "result" => fixed(&sync_result::ALL),
         "alert" => fixed(&alert_kind::ALL),
+        "answer" => fixed(&gateway_answer::ALL),
         "state" => fixed(&connection_state::ALL),
         "status" => fixed(&STATUS_CLASSES),
         "fault" => fixed(&Fault::ALL.map(Fault::as_str)),

@@ -15,8 +15,18 @@ const SHOP_WORDS: [&str; 18] = [
 const SERVICE_WORDS: [&str; 6] = ["apalis", "lua", "postgres", "redis", "sql", "sqlx"];
 
 /// Tables whose rows belong to lanes, or say what was decided in them.
-const LANE_TABLES: [&str; 9] =
-    ["batches", "coupons", "ledger", "order_lines", "orders", "products", "requests", "user_coupons", "users"];
+const LANE_TABLES: [&str; 10] = [
+    "batches",
+    "charges",
+    "coupons",
+    "ledger",
+    "order_lines",
+    "orders",
+    "products",
+    "requests",
+    "user_coupons",
+    "users",
+];
 
 /// Where those tables are written: decided batches, what an operator changes, and, in databases of their own, the shop
 /// that the benchmark compares with and the orders that it counts.

@@ -74,6 +74,7 @@ pub(crate) const ALL: &[Promise] = &[
     promise_of_kept("batch_counts", "a batch holds the requests that it says it holds", outcomes::BATCH_COUNTS),
     promise("order_amounts", "an order's amounts are the sum of its lines less its discount", orders::ORDER_AMOUNTS),
     promise("order_paid", "an order is paid once, in full, by its shopper", money::ORDER_PAID),
+    promise_of_kept("charges", "a charge is credited once, if its money was taken", money::CHARGES),
     promise("coupon_use", "orders and wallets agree on which coupons were used where", orders::COUPON_USE),
     promise("outbox", "every order is told to the order system", orders::OUTBOX),
     promise("references", "what orders and wallets name exists", orders::REFERENCES),

@@ -10,18 +10,19 @@ use sqlx::PgPool;
 use world::breakages::{BREAKAGES, HARMLESS};
 
 /// The checks in their order, and the rows that each examines in the shop of `shop.sql`.
-const EXAMINED: [(&str, i64); 14] = [
+const EXAMINED: [(&str, i64); 15] = [
     ("coupon_quantity", 3),
     ("coupon_counter", 3),
     ("stock_counter", 3),
     ("balance_is_ledger", 3),
     ("ledger_chain", 5),
-    ("first_come", 18),
+    ("first_come", 18 + 2),
     ("fence", 9),
     ("one_outcome", 11 + 3 + 3),
     ("batch_counts", 4),
     ("order_amounts", 3),
     ("order_paid", 3 + 2),
+    ("charges", 3 + 1),
     ("coupon_use", 3 + 3),
     ("outbox", 3 + 3),
     ("references", 4 + 3),

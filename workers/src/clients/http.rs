@@ -10,7 +10,7 @@ use reqwest::{Client, Response, Url};
 use runtime::config::check_target;
 
 /// Of an answer so much is read, so that the connection can be used again; behind it whoever sends more is cut off.
-const ANSWER_MAX_BYTES: usize = 64 * 1024;
+pub(super) const ANSWER_MAX_BYTES: usize = 64 * 1024;
 
 /// Of an answer so much is kept.
 const KEPT_MAX_BYTES: usize = 1024;
@@ -47,14 +47,7 @@ impl Target {
     pub fn new(url: &str, timeout: Duration, allow_private_http: bool) -> anyhow::Result<Target> {
         let url = Url::parse(url).context("it is no URL")?;
         check_target(url.scheme(), url.host_str(), allow_private_http).map_err(anyhow::Error::msg)?;
-        let client = Client::builder()
-            .redirect(Policy::none())
-            .connect_timeout(CONNECT_MAX.min(timeout))
-            .timeout(timeout)
-            .user_agent(concat!("droplane/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .context("making an HTTP client")?;
-        Ok(Target { url, client, timeout })
+        Ok(Target { url, client: client(timeout)?, timeout })
     }
 
     /// How long an attempt may take.
@@ -79,6 +72,20 @@ impl Target {
     }
 }
 
+/// A client whose every exchange ends in time, and that goes nowhere but where it was sent.
+///
+/// # Errors
+/// When the TLS of this machine cannot be set up.
+pub(super) fn client(timeout: Duration) -> anyhow::Result<Client> {
+    Client::builder()
+        .redirect(Policy::none())
+        .connect_timeout(CONNECT_MAX.min(timeout))
+        .timeout(timeout)
+        .user_agent(concat!("droplane/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .context("making an HTTP client")
+}
+
 /// The beginning of an answer; what cannot be read of it is left out.
 async fn beginning_of(mut response: Response) -> Option<String> {
     let (mut kept, mut read) = (Vec::new(), 0);
@@ -96,7 +103,7 @@ async fn beginning_of(mut response: Response) -> Option<String> {
 }
 
 /// The error with all its causes, without the URL, which may hold a secret.
-fn in_words(error: reqwest::Error) -> String {
+pub(super) fn in_words(error: reqwest::Error) -> String {
     if error.is_timeout() {
         return "timed out".to_owned();
     }

@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 use crate::jobs::alerts::Alerts;
 use crate::jobs::mails::Mails;
 use crate::jobs::order_sync::{self, OrderSync};
+use crate::jobs::settlement::Settlement;
 
 /// A job that takes longer has failed: its ticks must not pile up.
 const JOB_MAX: Duration = Duration::from_secs(120);
@@ -33,6 +34,8 @@ pub enum Job {
     Alerts,
     /// Sends mails.
     Mails,
+    /// Finds out what came of charges.
+    Settlement,
 }
 
 impl Job {
@@ -44,6 +47,7 @@ impl Job {
             Job::OrderSync => metrics::cron_job::ORDER_SYNC,
             Job::Alerts => metrics::cron_job::ALERTS,
             Job::Mails => metrics::cron_job::MAILS,
+            Job::Settlement => metrics::cron_job::SETTLEMENT,
         }
     }
 
@@ -51,7 +55,7 @@ impl Job {
     fn is_sweep(self) -> bool {
         match self {
             Job::Popular | Job::Retention => false,
-            Job::OrderSync | Job::Alerts | Job::Mails => true,
+            Job::OrderSync | Job::Alerts | Job::Mails | Job::Settlement => true,
         }
     }
 }
@@ -81,6 +85,8 @@ pub struct Parts {
     pub alerts: Alerts,
     /// Mails to shoppers.
     pub mails: Mails,
+    /// Charges whose outcome is not known.
+    pub settlement: Settlement,
 }
 
 impl Scheduled {
@@ -150,6 +156,7 @@ impl Scheduled {
             }
             Job::Alerts => self.parts.alerts.sweep().await,
             Job::Mails => self.parts.mails.sweep().await,
+            Job::Settlement => self.parts.settlement.sweep().await,
         }
     }
 

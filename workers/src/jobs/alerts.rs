@@ -10,7 +10,7 @@ use runtime::config::{AlertArgs, SyncArgs};
 use runtime::metrics::{self, alert_kind};
 use runtime::postgres::Transaction;
 use serde_json::{Map, Value, json};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::doubled;
@@ -68,6 +68,17 @@ impl Alert {
         let details = json!({"orderId": order_id, "attempts": attempts, "lastError": last_error});
         Alert { kind: alert_kind::ORDER_SYNC_FAILED, text, details }
     }
+
+    /// A charge of which nobody knows whether its money was taken, however often the gateway was asked.
+    pub(crate) fn charge_unsettled(charge_id: Uuid, user_id: &str, amount: i64, last_error: Option<&str>) -> Alert {
+        let last_error = last_error.unwrap_or("said nothing");
+        let text = format!(
+            "Nobody knows whether the {amount} won of charge {charge_id} of {user_id} were taken: the gateway {last_error}, and \
+             may have forgotten the charge by now. Look for its chargeId in the gateway's own records, then resolve it."
+        );
+        let details = json!({"chargeId": charge_id, "userId": user_id, "amount": amount, "lastError": last_error});
+        Alert { kind: alert_kind::CHARGE_UNSETTLED, text, details }
+    }
 }
 
 /// Writes an alert in the transaction that found it out.
@@ -101,6 +112,23 @@ pub(crate) async fn resolve_orders(transaction: &mut Transaction, orders: &[Uuid
     .execute(&mut **transaction)
     .await
     .context("resolving alerts")?;
+    Ok(())
+}
+
+/// Ends the alert of a charge that is settled after all.
+///
+/// # Errors
+/// When Postgres fails.
+pub(crate) async fn resolve_charge(connection: &mut PgConnection, charge_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update alerts
+            set resolved_at = clock_timestamp()
+          where kind = $1 and resolved_at is null and details ->> 'chargeId' = $2",
+    )
+    .bind(alert_kind::CHARGE_UNSETTLED)
+    .bind(charge_id.to_string())
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

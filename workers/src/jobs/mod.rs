@@ -5,6 +5,7 @@ use std::time::Duration;
 pub(crate) mod alerts;
 pub(crate) mod mails;
 pub(crate) mod order_sync;
+pub(crate) mod settlement;
 
 /// A pause that doubles with each failure, up to the longest one.
 fn doubled(first: Duration, failures_before: i32, longest: Duration) -> Duration {

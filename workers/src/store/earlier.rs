@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use common::{Kind, Outcome, RequestId, UserId};
+use common::{Kind, Outcome, Receipt, RequestId, UserId};
 use serde_json::Value;
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
@@ -30,6 +30,21 @@ pub struct EarlierOutcome {
     pub outcome: Outcome,
     /// The hash of its body, where it came with an idempotency key.
     pub body_hash: Option<Vec<u8>>,
+}
+
+impl EarlierOutcome {
+    /// As it is told.
+    pub fn receipt(&self) -> Receipt {
+        Receipt {
+            request_id: self.request_id,
+            kind: self.kind,
+            user_id: self.user_id.clone(),
+            ticket: self.ticket,
+            accepted_at: self.accepted_at,
+            decided_at: self.decided_at,
+            outcome: self.outcome.clone(),
+        }
+    }
 }
 
 /// The outcomes that were found.

@@ -12,24 +12,35 @@ const STEP_ROWS: i64 = 5_000;
 /// By id, which rises with the time of asking and has an index; those that were asked long ago and decided lately, because
 /// their lane was held, are kept until their time.
 pub async fn forget_requests(pool: &PgPool, retention: Duration) -> Result<u64, StoreError> {
-    let deleted = sqlx::query(
-        "delete from requests
-          where request_id in (
-                  select request_id
-                    from requests
-                          -- The first 48 bits of such an id are the milliseconds of its time.
-                   where request_id < rpad(lpad(to_hex((extract(epoch from now() - make_interval(secs => $1))
-                                                        * 1000)::bigint), 12, '0'), 32, '0')::uuid
-                     and decided_at < now() - make_interval(secs => $1)
-                   order by request_id
-                   limit $2)",
+    let deleted: i64 = sqlx::query_scalar(
+        "with deleted as (
+           delete from requests
+            where request_id in (
+                    select request_id
+                      from requests
+                            -- The first 48 bits of such an id are the milliseconds of its time.
+                     where request_id < rpad(lpad(to_hex((extract(epoch from now() - make_interval(secs => $1))
+                                                          * 1000)::bigint), 12, '0'), 32, '0')::uuid
+                       and decided_at < now() - make_interval(secs => $1)
+                     order by request_id
+                     limit $2)
+           returning request_id, kind
+         ),
+         -- A charge keeps its key for as long as its outcome can be repeated.
+         forgotten as (
+           update charges
+              set idempotency_key = null, body_hash = null
+             from deleted
+            where deleted.kind = 'BALANCE_CHARGE' and charge_id = request_id and idempotency_key is not null
+         )
+         select count(*) from deleted",
     )
     .bind(retention.as_secs_f64())
     .bind(STEP_ROWS)
-    .execute(pool)
+    .fetch_one(pool)
     .await
     .doing("forgetting requests")?;
-    Ok(deleted.rows_affected())
+    Ok(deleted.unsigned_abs())
 }
 
 /// The newest batch of a group says which tickets were given, so it is kept for ever. A step of a few

@@ -136,7 +136,11 @@ async fn lock_products(connection: &mut PgConnection, ids: &[String], locked: &m
 
 /// Shoppers need no registration, so those without a row get one here. It changes nothing they can see: the balance of
 /// a shopper without a row is 0, too.
-async fn lock_users(connection: &mut PgConnection, ids: &[String], locked: &mut Locked) -> Result<(), StoreError> {
+pub(super) async fn lock_users(
+    connection: &mut PgConnection,
+    ids: &[String],
+    locked: &mut Locked,
+) -> Result<(), StoreError> {
     lock_known_users(connection, ids, locked).await?;
     if locked.users.len() == ids.len() {
         return Ok(());

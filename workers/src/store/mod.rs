@@ -2,8 +2,9 @@
 //! [`earlier`] outcomes, [`load`] the rest, and [`write`] what was decided.
 //!
 //! Only this module writes rows that lanes own. Statements of two batches can not deadlock: tables are locked in one
-//! order (coupons, products, users), rows by id, and rows of other groups' lanes are read without a lock.
+//! order (charges, coupons, products, users), rows by id, and rows of other groups' lanes are read without a lock.
 
+mod charges;
 mod earlier;
 mod forget;
 mod load;
@@ -12,6 +13,10 @@ mod outcomes;
 mod park;
 mod write;
 
+pub use charges::{
+    DueCharge, NewCharge, begin_charge, claim_due_charges, earlier_charge, give_up_charge, hasten_charge,
+    is_pending_charge, note_unknown_charge, pending_charges, settle_charge,
+};
 pub use earlier::{Earlier, EarlierOutcome, earlier};
 pub use forget::{forget_batches, forget_requests};
 pub use load::load;

@@ -204,7 +204,7 @@ async fn insert_order_lines(connection: &mut PgConnection, orders: &[Order]) -> 
     counted(result, count, "inserting order lines")
 }
 
-async fn insert_ledger(connection: &mut PgConnection, entries: &[LedgerEntry]) -> Result<(), StoreError> {
+pub(super) async fn insert_ledger(connection: &mut PgConnection, entries: &[LedgerEntry]) -> Result<(), StoreError> {
     if entries.is_empty() {
         return Ok(());
     }

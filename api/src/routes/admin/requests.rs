@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
-use common::{Envelope, RequestId, UserId};
+use common::{Envelope, Group, Kind, RequestId, UserId};
 use lanes::Status;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -113,7 +113,33 @@ async fn show(
     .bind(id.as_uuid())
     .fetch_optional(&state.pool)
     .await?;
-    row.map(|row| Json(History::Decided(Box::new(row)))).ok_or_else(|| Problem::new(Code::R001))
+    if let Some(row) = row {
+        return Ok(Json(History::Decided(Box::new(row))));
+    }
+    pending_charge(&state, id).await?.map(Json).ok_or_else(|| Problem::new(Code::R001))
+}
+
+/// A charge that has left the line and is not settled yet.
+async fn pending_charge(state: &AppState, id: RequestId) -> Result<Option<History>, Problem> {
+    let row: Option<(String, i64, DateTime<Utc>)> = sqlx::query_as(
+        "select user_id, ticket, accepted_at
+           from charges
+          where charge_id = $1 and status = 'PENDING'",
+    )
+    .bind(id.as_uuid())
+    .fetch_optional(&state.pool)
+    .await?;
+    Ok(row.map(|(user_id, ticket, accepted_at)| History::InLine {
+        request_id: id.as_uuid(),
+        kind: Kind::BalanceCharge.as_str(),
+        lane_group: Group::CHARGE.to_string(),
+        lanes: vec![format!("charge:{user_id}")],
+        user_id,
+        status: "PROCESSING",
+        ticket: ticket.unsigned_abs(),
+        accepted_at,
+        position: None,
+    }))
 }
 
 /// The request, if it stands in line.

@@ -10,6 +10,7 @@ mod diagram_3;
 mod diagram_5;
 mod diagram_6;
 mod diagram_6_3;
+mod localstripe;
 mod mail_server;
 #[path = "../../../../workers/tests/support/model.rs"]
 mod model;

@@ -80,3 +80,51 @@ pub(super) const ORDER_PAID: &str = "
 select (select count(*) from orders) + (select count(*) from ledger where kind = 'ORDER'),
        (select count(*) from broken),
        array(select sentence from broken order by key limit $1)";
+
+/// Examines charges, and ledger entries of charges.
+///
+/// Retention may have removed the request of a charge that was settled, never that of one which was settled lately.
+pub(super) const CHARGES: &str = "
+  with credited as (
+         select reference_id as charge_id, count(*) as entries, sum(amount) as amount, min(user_id) as user_id
+           from ledger
+          where kind = 'CHARGE'
+          group by reference_id
+       ),
+       compared as (
+         select coalesce(charges.charge_id, credited.charge_id) as key,
+                case
+                  when charges.charge_id is null then
+                    format('The ledger of %s credits charge %s, which does not exist.',
+                           credited.user_id, credited.charge_id)
+                  when entries > 1 then
+                    format('Charge %s is credited %s times.', charges.charge_id, entries)
+                  when charges.repeat_of is not null and entries > 0 then
+                    format('Charge %s only repeats %s, and is credited.', charges.charge_id, charges.repeat_of)
+                  when charges.status <> 'SUCCEEDED' and entries > 0 then
+                    format('Charge %s is %s, and is credited.', charges.charge_id, charges.status)
+                  when charges.status = 'SUCCEEDED' and charges.repeat_of is null and entries is null then
+                    format('Charge %s of %s won succeeded, and is not credited.', charges.charge_id, charges.amount)
+                  when credited.amount <> charges.amount then
+                    format('Charge %s is over %s won, and %s were credited.',
+                           charges.charge_id, charges.amount, credited.amount)
+                  when credited.user_id <> charges.user_id then
+                    format('Charge %s of %s is credited to %s.', charges.charge_id, charges.user_id, credited.user_id)
+                  when charges.status = 'PENDING' and requests.request_id is not null then
+                    format('Charge %s is pending, and its request has an outcome.', charges.charge_id)
+                  when requests.status <> charges.status then
+                    format('Charge %s is %s, and its request %s.', charges.charge_id, charges.status, requests.status)
+                  when charges.status <> 'PENDING' and requests.request_id is null
+                       and settled_at > now() - make_interval(hours => $2::int) then
+                    format('Charge %s is settled, and its request has no outcome.', charges.charge_id)
+                end as sentence
+           from charges
+           full join credited on credited.charge_id = charges.charge_id
+           left join requests on requests.request_id = charges.charge_id
+       ),
+       broken as (
+         select key, sentence from compared where sentence is not null
+       )
+select (select count(*) from charges) + (select count(*) from ledger where kind = 'CHARGE'),
+       (select count(*) from broken),
+       array(select sentence from broken order by key limit $1)";

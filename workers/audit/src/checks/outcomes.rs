@@ -85,13 +85,20 @@ select (select count(*) from requests where kind in ('COUPON_ISSUE', 'ORDER_PLAC
        (select count(*) from broken),
        array(select sentence from broken order by key, sentence limit $1)";
 
-/// Examines batches.
+/// Examines batches. A charge has a batch of its own from the moment on when it begins, and may be settled much later; it is
+/// examined with the money.
 pub(super) const BATCH_COUNTS: &str = "
   with held as (
          select batch_id, lane_group, count(*) as commands, min(ticket) as lowest, max(ticket) as highest,
                 max(decided_at) as decided_at
            from requests
+          where lane_group <> 'charge'
           group by batch_id, lane_group
+       ),
+       made as (
+         select batch_id, lane_group, first_ticket, last_ticket, size, decided_at
+           from batches
+          where lane_group <> 'charge'
        ),
        compared as (
          select batch_id as key,
@@ -103,18 +110,18 @@ pub(super) const BATCH_COUNTS: &str = "
                   when commands > size then
                     format('Batch %s has a size of %s, and holds %s requests.', batch_id, size, commands)
                   when coalesce(commands, 0) < size
-                       and batches.decided_at > now() - make_interval(hours => $2::int) then
+                       and made.decided_at > now() - make_interval(hours => $2::int) then
                     format('Batch %s has a size of %s, and holds %s requests.', batch_id, size, coalesce(commands, 0))
                   when lowest < first_ticket or highest > last_ticket then
                     format('Batch %s goes from ticket %s to %s, and holds tickets %s to %s.',
                            batch_id, first_ticket, last_ticket, lowest, highest)
                 end as sentence
-           from batches
+           from made
            full join held using (batch_id, lane_group)
        ),
        broken as (
          select key, sentence from compared where sentence is not null
        )
-select (select count(*) from batches),
+select (select count(*) from made),
        (select count(*) from broken),
        array(select sentence from broken order by key, sentence limit $1)";

@@ -13,7 +13,8 @@ macro_rules! long_ago {
                                      decided_at = decided_at - interval '10 days';
              update user_coupons set issued_at = issued_at - interval '10 days',
                                      used_at = used_at - interval '10 days';
-             update orders       set created_at = created_at - interval '10 days';",
+             update orders       set created_at = created_at - interval '10 days';
+             update charges      set settled_at = settled_at - interval '10 days';",
             $then
         )
     };
@@ -116,7 +117,7 @@ pub const BREAKAGES: &[(&str, &[(&str, i64)])] = &[
     (
         "update ledger set amount = -700, balance_after = -700 where user_id = 'u3';
          update users set balance = -700 where user_id = 'u3'",
-        &[("ledger_chain", 1)],
+        &[("ledger_chain", 1), ("charges", 1)],
     ),
     // first_come
     ("update requests set decision = 3 - decision where lanes = '{coupon:C1}' and ticket < 3", &[("first_come", 1)]),
@@ -156,7 +157,7 @@ pub const BREAKAGES: &[(&str, &[(&str, i64)])] = &[
     ("update orders set user_id = 'u3' where order_id::text like '%0013-%'", &[("one_outcome", 1), ("coupon_use", 2)]),
     // … what nobody asked for, lately and long ago
     ("delete from requests where lane_group = 'coupon' and ticket = 1", &[("one_outcome", 1), ("batch_counts", 1)]),
-    ("delete from requests", &[("one_outcome", 6), ("batch_counts", 4)]),
+    ("delete from requests", &[("one_outcome", 6), ("batch_counts", 4), ("charges", 2)]),
     (
         "insert into orders (order_id, user_id, total_amount, discount_amount, final_amount, created_at)
          values (gen_random_uuid(), 'u1', 0, 0, 0, now())",
@@ -210,8 +211,26 @@ pub const BREAKAGES: &[(&str, &[(&str, i64)])] = &[
     ),
     ("delete from order_lines where order_id::text like '%0012-%'", &[("stock_counter", 1), ("order_amounts", 1)]),
     // order_paid
-    ("update ledger set kind = 'CHARGE' where entry = 4", &[("order_paid", 1)]),
-    ("update ledger set kind = 'ORDER' where entry = 3", &[("order_paid", 1)]),
+    ("update ledger set kind = 'CHARGE' where entry = 4", &[("order_paid", 1), ("charges", 1)]),
+    ("update ledger set kind = 'ORDER' where entry = 3", &[("order_paid", 1), ("charges", 1)]),
+    // charges
+    ("delete from charges where status = 'SUCCEEDED'", &[("charges", 1)]),
+    ("update charges set amount = 900 where status = 'SUCCEEDED'", &[("charges", 1)]),
+    ("update charges set user_id = 'u1' where status = 'SUCCEEDED'", &[("charges", 1)]),
+    ("update charges set repeat_of = gen_random_uuid() where status = 'SUCCEEDED'", &[("charges", 1)]),
+    ("update charges set status = 'SUCCEEDED', settled_at = now() where status = 'PENDING'", &[("charges", 1)]),
+    ("update charges set status = 'SUCCEEDED' where status = 'FAILED'", &[("charges", 1)]),
+    ("update charges set status = 'PENDING', settled_at = null where status = 'SUCCEEDED'", &[("charges", 1)]),
+    ("update charges set status = 'PENDING', settled_at = null where status = 'FAILED'", &[("charges", 1)]),
+    ("update requests set status = 'SUCCEEDED' where lane_group = 'charge' and ticket = 3", &[("charges", 1)]),
+    ("delete from requests where lane_group = 'charge'", &[("charges", 2)]),
+    (
+        "insert into ledger (user_id, entry, kind, amount, balance_after, reference_id, created_at)
+         overriding system value
+         select user_id, 6, kind, 700, 1400, reference_id, created_at from ledger where entry = 3;
+         update users set balance = 1400 where user_id = 'u3'",
+        &[("charges", 1)],
+    ),
     ("update ledger set reference_id = gen_random_uuid() where entry = 5", &[("order_paid", 2)]),
     // It comes to the right sum, in two parts.
     (

@@ -4,6 +4,8 @@
 -- same key, and u3 asks for C3 before an operator makes it.
 -- Orders (group order): u1 with C1, u2 without a coupon, u2 with C2, which pays all of it; u1 asks for more than there
 -- is, and u3 for a product that does not exist.
+-- Charges (group charge): that of u3 succeeds, of that of u1 the gateway has not said yet what came of it, and u2's card is
+-- declined.
 
 insert into coupons (coupon_id, name, discount_type, discount_value, total_quantity, issued_quantity, last_ticket)
 values ('C1', 'five hundred off', 'FIXED', 500, 3, 2, 5),
@@ -25,7 +27,10 @@ overriding system value
 values (1, 'coupon', 1, 4, 4, 'w', now() - interval '51 minutes', now() - interval '50 minutes'),
        (2, 'coupon', 5, 6, 2, 'w', now() - interval '41 minutes', now() - interval '40 minutes'),
        (3, 'order', 1, 2, 2, 'w', now() - interval '31 minutes', now() - interval '30 minutes'),
-       (4, 'order', 3, 5, 3, 'w', now() - interval '21 minutes', now() - interval '20 minutes');
+       (4, 'order', 3, 5, 3, 'w', now() - interval '21 minutes', now() - interval '20 minutes'),
+       (5, 'charge', 1, 1, 1, 'w', now() - interval '56 minutes', now() - interval '55 minutes'),
+       (6, 'charge', 2, 2, 1, 'w', now() - interval '46 minutes', now() - interval '45 minutes'),
+       (7, 'charge', 3, 3, 1, 'w', now() - interval '36 minutes', now() - interval '35 minutes');
 
 insert into requests (request_id, lane_group, ticket, decision, batch_id, kind, user_id, lanes, status, outcome,
                       accepted_at, decided_at, repeat_of)
@@ -79,6 +84,24 @@ insert into ledger (user_id, entry, kind, amount, balance_after, reference_id, c
 overriding system value
 values ('u1', 1, 'OPENING', 10000, 10000, '019a0000-0000-7000-8000-000000000001', now() - interval '60 minutes'),
        ('u2', 2, 'OPENING', 5000, 5000, '019a0000-0000-7000-8000-000000000002', now() - interval '60 minutes'),
-       ('u3', 3, 'CHARGE', 700, 700, '019a0000-0000-7000-8000-0000000000c0', now() - interval '55 minutes'),
+       ('u3', 3, 'CHARGE', 700, 700, '019a0000-0021-7000-8000-0000000000c0', now() - interval '55 minutes'),
        ('u1', 4, 'ORDER', -2000, 8000, '019a0000-0011-7000-8000-000000000080', now() - interval '30 minutes'),
        ('u2', 5, 'ORDER', -1000, 4000, '019a0000-0012-7000-8000-000000000080', now() - interval '30 minutes');
+
+insert into charges (charge_id, user_id, amount, payment_method, ticket, decision, batch_id, accepted_at, began_at, status,
+                     settled_at)
+select id::uuid, user_id, amount, 'pm_card_visa', ticket, 20 + ticket, batch_id, claimed_at, decided_at, status,
+       case when status <> 'PENDING' then decided_at end
+  from (values
+         ('019a0000-0021-7000-8000-0000000000c0', 'u3', 700, 1, 'SUCCEEDED'),
+         ('019a0000-0022-7000-8000-0000000000c0', 'u1', 300, 2, 'PENDING'),
+         ('019a0000-0023-7000-8000-0000000000c0', 'u2', 900, 3, 'FAILED')
+       ) as made (id, user_id, amount, ticket, status)
+  join batches on lane_group = 'charge' and first_ticket = ticket;
+
+insert into requests (request_id, lane_group, ticket, decision, batch_id, kind, user_id, lanes, status, outcome,
+                      accepted_at, decided_at)
+select charge_id, 'charge', ticket, decision, batch_id, 'BALANCE_CHARGE', user_id, array['charge:' || user_id], status, '{}',
+       accepted_at, settled_at
+  from charges
+ where status <> 'PENDING';

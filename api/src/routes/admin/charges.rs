@@ -1,0 +1,188 @@
+//! Charges of which it is not known whether the money was taken, and what an operator found out about them.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use chrono::{DateTime, Utc};
+use common::limits::MAX_NOTE_CHARS;
+use common::{RequestId, Won};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::audit_log::Change;
+use super::change;
+use crate::auth::Operator;
+use crate::error_table::Code;
+use crate::extract::{JsonBody, Named, Params, PathId};
+use crate::limits::VERDICT_WAIT_SECONDS;
+use crate::page::PageParams;
+use crate::problem::Problem;
+use crate::shape::Shape;
+use crate::state::AppState;
+use crate::wait::end_after;
+
+pub(super) fn routes() -> Router<AppState> {
+    Router::new().route("/api/admin/charges", get(list)).route("/api/admin/charges/{chargeId}/resolve", post(resolve))
+}
+
+#[derive(Deserialize)]
+struct ListParams {
+    status: Option<String>,
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+#[derive(Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+struct Charge {
+    charge_id: Uuid,
+    user_id: String,
+    amount: Won,
+    payment_method: String,
+    /// PENDING, SUCCEEDED or FAILED.
+    status: String,
+    accepted_at: DateTime<Utc>,
+    /// When the gateway was asked first.
+    began_at: DateTime<Utc>,
+    /// What the gateway calls it, where it said so.
+    gateway_id: Option<String>,
+    /// How often it was asked again without learning the outcome.
+    attempts: i32,
+    last_error: Option<String>,
+    next_attempt_at: Option<DateTime<Utc>>,
+    /// Since then the gateway is not asked any more.
+    given_up_at: Option<DateTime<Utc>>,
+    settled_at: Option<DateTime<Utc>>,
+    /// What an operator found out; none: the gateway said it, or nobody yet.
+    verdict: Option<String>,
+    verdict_by: Option<String>,
+    note: Option<String>,
+    #[serde(skip)]
+    cursor: String,
+}
+
+/// The columns of [`Charge`].
+macro_rules! charge_columns {
+    () => {
+        "charge_id, user_id, amount, payment_method, status, accepted_at, began_at, gateway_id, attempts, last_error, \
+         next_attempt_at, given_up_at, settled_at, verdict, verdict_by, note, charge_id::text as cursor"
+    };
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Charges {
+    charges: Vec<Charge>,
+    next_cursor: Option<String>,
+}
+
+async fn list(
+    State(state): State<AppState>,
+    _: Operator,
+    Params(params): Params<ListParams>,
+) -> Result<Json<Charges>, Problem> {
+    let page = PageParams::of(params.limit, params.cursor).page::<Uuid>()?;
+    let status = params.status.unwrap_or_else(|| "pending".to_owned());
+    let mut shape = Shape::new();
+    shape.demand(["pending", "settled"].contains(&status.as_str()), "status", "must be pending or settled");
+    shape.checked()?;
+    let rows: Vec<Charge> = sqlx::query_as(concat!(
+        "select ",
+        charge_columns!(),
+        " from charges
+         where (status = 'PENDING') = ($1 = 'pending')
+               -- what repeats another one is settled with it
+           and repeat_of is null
+               -- newest first, so the cursor is the oldest that was shown
+           and ($2 = '' or charge_id < $2::uuid)
+         order by charge_id desc
+         limit $3"
+    ))
+    .bind(&status)
+    .bind(&page.after)
+    .bind(page.limit())
+    .fetch_all(&state.pool)
+    .await?;
+    let (charges, next_cursor) = page.cut(rows, |row| &row.cursor);
+    Ok(Json(Charges { charges, next_cursor }))
+}
+
+#[derive(Deserialize)]
+struct Resolution {
+    outcome: String,
+    note: String,
+}
+
+/// The operator has looked into the gateway's own records. A worker settles it accordingly, as it would have with the
+/// gateway's word; what the gateway says before that counts.
+async fn resolve(
+    State(state): State<AppState>,
+    operator: Operator,
+    PathId(Named(charge_id)): PathId<Named>,
+    JsonBody(Resolution { outcome, note }): JsonBody<Resolution>,
+) -> Result<Json<Charge>, Problem> {
+    let mut shape = Shape::new();
+    let outcomes = ["SUCCEEDED", "FAILED"];
+    shape.demand(outcomes.contains(&outcome.as_str()), "outcome", "must be SUCCEEDED or FAILED");
+    shape.text("note", &note, 1..=MAX_NOTE_CHARS);
+    shape.demand(!note.trim().is_empty(), "note", "must not be blank");
+    shape.checked()?;
+    let charge_id = charge_id.ok_or_else(not_pending)?;
+    // Before the change: a worker may be quick.
+    let settled = state.waiters.register(charge_id);
+    let charge = note_verdict(&state, &operator, charge_id, &outcome, &note).await?;
+    let Some(settled) = settled else {
+        return Ok(Json(charge));
+    };
+    settled.woken(end_after(Duration::from_secs(VERDICT_WAIT_SECONDS))).await;
+    let settled: Option<Charge> =
+        sqlx::query_as(concat!("select ", charge_columns!(), " from charges where charge_id = $1"))
+            .bind(charge_id.as_uuid())
+            .fetch_optional(&state.pool)
+            .await?;
+    Ok(Json(settled.unwrap_or(charge)))
+}
+
+async fn note_verdict(
+    state: &AppState,
+    operator: &Operator,
+    charge_id: RequestId,
+    outcome: &str,
+    note: &str,
+) -> Result<Charge, Problem> {
+    let mut transaction = change(&state.pool).await?;
+    let charge: Option<Charge> = sqlx::query_as(concat!(
+        "update charges
+            set verdict = $2, verdict_by = $3, verdict_at = clock_timestamp(), note = $4,
+                next_attempt_at = clock_timestamp()
+          where charge_id = $1 and status = 'PENDING' and repeat_of is null
+         returning ",
+        charge_columns!()
+    ))
+    .bind(charge_id.as_uuid())
+    .bind(outcome)
+    .bind(&operator.actor)
+    .bind(note)
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let charge = charge.ok_or_else(not_pending)?;
+    let change = Change {
+        operator,
+        action: "charge.resolve",
+        subject: format!("charge:{charge_id}"),
+        before: Some(json!({"status": "PENDING", "attempts": charge.attempts, "lastError": charge.last_error})),
+        after: Some(json!({"outcome": outcome, "note": note})),
+        last_ticket: None,
+    };
+    change.record(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(charge)
+}
+
+/// A charge that is not there, or is settled already.
+fn not_pending() -> Problem {
+    Problem::new(Code::R001)
+}
