@@ -73,6 +73,8 @@ metrics_table! {
     // what leaves the shop
     workers counter SYNC_ATTEMPTS = "droplane_sync_attempts_total", sync_attempts(result):
         "Attempts to tell the order system of an order, by their result.";
+    workers counter SYNC_ANNOUNCED = "droplane_sync_announced_total", sync_announced():
+        "Orders whose sending began because they were announced, before the sweep found them.";
     workers gauge SYNC_OVERDUE_SECONDS = "droplane_sync_overdue_seconds", sync_overdue_seconds():
         "How long the order that has been due for longest waits to be sent; 0 when none is due.";
     workers gauge SYNC_FAILURES_OPEN = "droplane_sync_failures_open", sync_failures_open():

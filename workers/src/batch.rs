@@ -126,6 +126,9 @@ impl Shop {
         reached(Point::BeforeCommit);
         transaction.commit().await.map_err(BatchFault::commit)?;
         reached(Point::AfterCommit);
+        if let Some(announcer) = &self.announcer {
+            announcer.announce(changes.orders.iter().map(|order| order.order_id).collect());
+        }
         record_outcomes(batch.group.as_str(), sorted.undecided().map(|index| &receipts[index]), began.elapsed());
         Ok(self.decided(batch, receipts, gates))
     }

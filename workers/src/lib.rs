@@ -41,7 +41,15 @@ use runtime::{
 use tokio_util::sync::CancellationToken;
 
 use clients::{gateway::Gateway, mail::Mailer};
-use jobs::{alerts::Alerts, mails::Mails, order_sync::OrderSync, settlement::Settlement};
+use jobs::{
+    alerts::Alerts,
+    mails::Mails,
+    order_sync::{
+        OrderSync,
+        announce::{self, Announcer},
+    },
+    settlement::Settlement,
+};
 
 pub use config::{Part, WorkersConfig};
 pub use shop::Shop;
@@ -104,7 +112,7 @@ pub async fn run(config: WorkersConfig) -> anyhow::Result<()> {
     let worked = match started {
         Ok(true) => {
             let all = groups.into_iter().map(|group| Lanes::new(link.clone(), group, limits)).collect();
-            work(&config, parts, gateway, all, &name, shutdown).await
+            work(&config, parts, gateway, link.client(), all, &name, shutdown).await
         }
         Ok(false) => Ok(()),
         Err(error) => Err(error),
@@ -139,6 +147,7 @@ async fn work(
     config: &WorkersConfig,
     parts: cron::Parts,
     gateway: Option<Gateway>,
+    client: &redis::Client,
     all: Vec<Lanes>,
     name: &str,
     shutdown: CancellationToken,
@@ -149,13 +158,18 @@ async fn work(
         if gateway.is_none() {
             tracing::warn!("without PAYMENT_GATEWAY_URL nobody can be charged; charges wait in their line");
         }
-        monitor = with_lanes(monitor, config, &parts.pool, gateway, &all, name);
+        let announcer = parts.order_sync.as_ref().map(|_| Announcer::start(client)).transpose()?;
+        let shop = Shop::new(parts.pool.clone(), gateway, announcer, config.lane.lease, name, all.iter().cloned());
+        monitor = with_lanes(monitor, config, shop, &all, name);
     }
     if config.only.contains(&Part::Sync) {
         for job in [cron::Job::OrderSync, cron::Job::Alerts, cron::Job::Mails, cron::Job::Settlement] {
             monitor = with_schedule(monitor, &every("* * * * * *"), job, &parts, name);
         }
     }
+    let announced = parts.order_sync.clone().filter(|_| config.only.contains(&Part::Sync)).map(|order_sync| {
+        tokio::spawn(announce::listen(client.clone(), order_sync, name.to_owned(), shutdown.clone()))
+    });
     if config.only.contains(&Part::Cron) {
         monitor = with_schedule(monitor, &config.popular_refresh_cron, cron::Job::Popular, &parts, name);
         monitor = with_schedule(monitor, &every("5/10 * * * * *"), cron::Job::Retention, &parts, name);
@@ -167,6 +181,11 @@ async fn work(
         Ok(())
     });
     let worked = lifecycle::run_until_shutdown(shutdown, monitor).await;
+    if let Some(announced) = announced
+        && let Ok(ended) = tokio::time::timeout(SENDS_END_MAX, announced).await
+    {
+        ended.context("looking at announced orders")??;
+    }
     if let Some(order_sync) = &parts.order_sync {
         order_sync.finish(SENDS_END_MAX).await;
     }
@@ -176,22 +195,14 @@ async fn work(
     Ok(())
 }
 
-fn with_lanes(
-    mut monitor: Monitor,
-    config: &WorkersConfig,
-    pool: &sqlx::PgPool,
-    gateway: Option<Gateway>,
-    all: &[Lanes],
-    name: &str,
-) -> Monitor {
+fn with_lanes(mut monitor: Monitor, config: &WorkersConfig, shop: Shop, all: &[Lanes], name: &str) -> Monitor {
     let (lease, batch_max) = (config.lane.lease, config.lane.batch_max as usize);
     let many = ClaimLimits { commands_max: batch_max, entries_max: batch_max * BATCH_ENTRIES_PER_COMMAND, lease };
     let one = ClaimLimits { commands_max: 1, entries_max: 1, lease };
-    let (charges, is_chargeable) = (lane_group(Group::CHARGE), gateway.is_some());
-    let shop = Shop::new(pool.clone(), gateway, lease, name, all.iter().cloned());
+    let charges = lane_group(Group::CHARGE);
     for lanes in all {
         let (limits, concurrency) = match *lanes.group() == charges {
-            true if !is_chargeable => continue,
+            true if !shop.takes_charges() => continue,
             true => (one, CHARGES_IN_FLIGHT_MAX),
             false => (many, config.lane.concurrency as usize),
         };

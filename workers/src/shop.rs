@@ -7,7 +7,7 @@ use runtime::postgres::Timeouts;
 use sqlx::PgPool;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::{clients::gateway::Gateway, faults::FaultsInARow};
+use crate::{clients::gateway::Gateway, faults::FaultsInARow, jobs::order_sync::announce::Announcer};
 
 /// Shared by all batches of a process. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -20,6 +20,8 @@ pub struct Shop {
     pub(crate) lease: Duration,
     /// The process' name, unique for ever.
     pub(crate) name: Arc<str>,
+    /// Whoever is told of orders that are committed.
+    pub(crate) announcer: Option<Announcer>,
     /// Where money is taken; without it no charge comes here.
     gateway: Option<Gateway>,
     /// Faults in a row.
@@ -37,6 +39,7 @@ impl Shop {
     pub(crate) fn new(
         pool: PgPool,
         gateway: Option<Gateway>,
+        announcer: Option<Announcer>,
         lease: Duration,
         name: &str,
         lanes: impl IntoIterator<Item = Lanes>,
@@ -44,6 +47,7 @@ impl Shop {
         Self {
             pool,
             gateway,
+            announcer,
             timeouts: Timeouts::for_lease(lease),
             lease,
             name: name.into(),
@@ -60,6 +64,11 @@ impl Shop {
         let is_lone_suspect = batch.suspect && batch.entries.len() == 1;
         let hands = if is_lone_suspect { HANDS } else { 1 };
         self.hands.acquire_many(hands).await.expect("the semaphore is never closed")
+    }
+
+    /// Whether charges can be taken at all.
+    pub(crate) fn takes_charges(&self) -> bool {
+        self.gateway.is_some()
     }
 
     /// Where the money of this batch is taken, if it is a charge.

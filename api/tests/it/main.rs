@@ -6,6 +6,7 @@ mod auth;
 mod belongings;
 mod cart;
 mod catalogue;
+mod charges;
 mod commands;
 mod desk;
 mod faults;

@@ -31,8 +31,8 @@ const SAMPLES: &[(&str, Files, &[&str])] = &[
         &["api/src/a.rs:1"],
     ),
     ("rows_of_lanes_have_one_writer", &[("api/src/a.rs", "for no key update of products\n// update users")], &[]),
-    ("apalis_is_named_in_three_files", &[("workers/src/a.rs", "use apalis_core::Task;")], &["workers/src/a.rs:1"]),
-    ("apalis_is_named_in_three_files", &[("workers/src/lib.rs", "apalis"), ("lanes/tests/a.rs", "apalis")], &[]),
+    ("apalis_is_named_in_few_files", &[("workers/src/a.rs", "use apalis_core::Task;")], &["workers/src/a.rs:1"]),
+    ("apalis_is_named_in_few_files", &[("workers/src/lib.rs", "apalis"), ("lanes/tests/a.rs", "apalis")], &[]),
     (
         "members_inherit_the_lints",
         &[

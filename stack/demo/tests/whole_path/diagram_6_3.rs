@@ -6,7 +6,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::Sha256;
-use stack::{wait_for, wait_for_async};
+use stack::{free_port, wait_for, wait_for_async};
 
 use crate::mail_server::MailServer;
 use crate::receiver::{Answer, Received, Receiver};
@@ -173,6 +173,54 @@ async fn an_order_system_that_hangs_delays_no_order_and_no_alert() {
         wait_until(&shop, id, "every order to be synced", |sync| sync["synced"] == true).await;
     }
     assert_eq!(shop.admin_get("/alerts").await["alerts"], json!([]));
+}
+
+/// A counter of the workers, whose metrics are at this port.
+async fn counted(port: u16, name: &str) -> f64 {
+    let metrics = reqwest::get(format!("http://127.0.0.1:{port}/metrics")).await.unwrap().text().await.unwrap();
+    let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+    value.unwrap_or_else(|| panic!("{name} is not in {metrics}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_are_announced_within_bounds_and_nothing_depends_on_it() {
+    const ANNOUNCED: &str = "droplane_sync_announced_total";
+    let (orders, alerts, port) = (Receiver::start().await, Receiver::start().await, free_port());
+    let shop = open_with(&orders, &alerts, &[("METRICS_ADDR", &format!("127.0.0.1:{port}"))]).await;
+    let redis = |command: &[&str]| shop.redis.command(command).unwrap();
+    let place_and_sync = async || {
+        let id = order(&shop).await;
+        wait_until(&shop, &id, "the order to be synced", |sync| sync["synced"] == true).await;
+    };
+    // Some are found by the sweep first.
+    wait_for_async("an announced order to be sent", DEADLINE, || async {
+        place_and_sync().await;
+        (counted(port, ANNOUNCED).await > 0.0).then_some(())
+    })
+    .await;
+    // What is done is not kept.
+    let kept = || redis(&["HLEN", "{order_sync}:data"]) == "0" && redis(&["SCARD", "{order_sync}:done"]) == "0";
+    wait_for("what is done to be deleted", DEADLINE, || kept().then_some(()));
+
+    // A queue that is lost costs nothing but a moment, and comes back by itself.
+    redis(&["FLUSHALL"]);
+    let before = counted(port, ANNOUNCED).await;
+    wait_for_async("an announced order to be sent again", DEADLINE, || async {
+        place_and_sync().await;
+        (counted(port, ANNOUNCED).await > before).then_some(())
+    })
+    .await;
+
+    // A thousand wait, and no more are pushed.
+    let waiting: Vec<_> = (0..1_000).flat_map(|n| ["9999999999".to_owned(), format!("later{n}")]).collect();
+    let command = ["ZADD", "{order_sync}:scheduled"].into_iter().chain(waiting.iter().map(String::as_str));
+    redis(&command.collect::<Vec<_>>());
+    let before = counted(port, ANNOUNCED).await;
+    for _ in 0..5 {
+        place_and_sync().await;
+    }
+    assert_eq!(redis(&["ZCARD", "{order_sync}:scheduled"]), "1000");
+    assert_eq!(counted(port, ANNOUNCED).await, before, "the sweep found them");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
-//! Telling the order system of every order. The rows in Postgres are the queue: whoever finds one that is due claims it
-//! for a while, sends it, and notes what came of it. After the last retry an operator is alerted, once.
+//! Telling the order system of every order. The rows in Postgres are the queue: whoever finds one that is due, by a sweep or
+//! because it was announced, claims it for a while, sends it, and notes what came of it. After the last retry an operator is alerted, once.
 
+pub(crate) mod announce;
 mod record;
 mod rows;
 
@@ -14,11 +15,12 @@ use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use crate::clients::http::Target;
 use crate::clients::standard_webhooks::Signer;
 use record::Recorder;
-use rows::{Claimed, claim_due};
+use rows::{Claimed, claim_announced, claim_due};
 
 /// Orders that are being sent at once: a receiver that answers in 20 ms gets 3,200 a second, and a slow one holds no
 /// more than these.
@@ -85,21 +87,49 @@ impl OrderSync {
                 () = shared.shutdown.cancelled() => return Ok(()),
             };
             let room = 1 + shared.sending.available_permits();
-            let claimed = claim_due(&shared.pool, room, shared.target.timeout() + CLAIM_MARGIN).await?;
+            let claimed = claim_due(&shared.pool, room, self.claim()).await?;
             if claimed.is_empty() {
                 return Ok(());
             }
-            let mut permit = Some(permit);
-            for order in claimed {
-                let permit = match permit.take() {
-                    Some(permit) => permit,
-                    None => Arc::clone(&shared.sending).acquire_owned().await.expect("the semaphore is never closed"),
-                };
-                let sync = self.clone();
-                shared.under_way.spawn(async move { sync.send(order, permit).await });
-            }
+            self.send_all(claimed, permit).await;
         }
         Ok(())
+    }
+
+    /// Sends those of these orders that are due, if there is room for sending; else the sweep finds them.
+    ///
+    /// # Errors
+    /// When Postgres fails.
+    pub async fn look_at(&self, orders: Vec<Uuid>) -> anyhow::Result<()> {
+        let shared = &self.0;
+        let Ok(permit) = Arc::clone(&shared.sending).try_acquire_owned() else {
+            return Ok(());
+        };
+        let claimed = claim_announced(&shared.pool, &orders, self.claim()).await?;
+        if !claimed.is_empty() && !shared.shutdown.is_cancelled() {
+            metrics::sync_announced().increment(claimed.len() as u64);
+            self.send_all(claimed, permit).await;
+        }
+        Ok(())
+    }
+
+    /// For how long somebody who sends an order has it.
+    fn claim(&self) -> Duration {
+        self.0.target.timeout() + CLAIM_MARGIN
+    }
+
+    /// Begins to send these orders, as soon as there is room for each; for the first one there is.
+    async fn send_all(&self, claimed: Vec<Claimed>, permit: OwnedSemaphorePermit) {
+        let shared = &self.0;
+        let mut permit = Some(permit);
+        for order in claimed {
+            let permit = match permit.take() {
+                Some(permit) => permit,
+                None => Arc::clone(&shared.sending).acquire_owned().await.expect("the semaphore is never closed"),
+            };
+            let sync = self.clone();
+            shared.under_way.spawn(async move { sync.send(order, permit).await });
+        }
     }
 
     /// Lets attempts that are under way come to their end, and what came of them be noted. Those that do not in time are

@@ -59,36 +59,59 @@ struct Row {
     created_at: DateTime<Utc>,
 }
 
+/// Claims what `$which` finds of what is due, and reads the orders.
+macro_rules! claim {
+    ($which:literal) => {
+        concat!(
+            "with due as (
+               select order_id
+                 from order_syncs
+                where synced_at is null
+                      -- now(), which an index can be asked for; a volatile clock cannot
+                  and next_attempt_at <= now()
+                  and (claimed_until is null or claimed_until <= now())
+                  ",
+            $which,
+            "
+                  for update skip locked
+             ),
+             claimed as (
+               update order_syncs
+                  set claimed_until = clock_timestamp() + make_interval(secs => $2)
+                 from due
+                where order_syncs.order_id = due.order_id
+               returning order_syncs.order_id, attempts
+             )
+             select order_id, attempts, clock_timestamp() as claimed_at, user_id, total_amount, discount_amount, final_amount, coupon_id, created_at
+               from claimed
+               join orders using (order_id)"
+        )
+    };
+}
+
 /// Claims up to `limit` orders that are due, those that have been due for longest first.
 pub(super) async fn claim_due(pool: &PgPool, limit: usize, claim: Duration) -> anyhow::Result<Vec<Claimed>> {
-    let rows: Vec<Row> = sqlx::query_as(
-        "with due as (
-           select order_id
-             from order_syncs
-            where synced_at is null
-                  -- now(), which an index can be asked for; a volatile clock cannot
-              and next_attempt_at <= now()
-              and (claimed_until is null or claimed_until <= now())
-            order by next_attempt_at
-            limit $1
-              for update skip locked
-         ),
-         claimed as (
-           update order_syncs
-              set claimed_until = clock_timestamp() + make_interval(secs => $2)
-             from due
-            where order_syncs.order_id = due.order_id
-           returning order_syncs.order_id, attempts
-         )
-         select order_id, attempts, clock_timestamp() as claimed_at, user_id, total_amount, discount_amount, final_amount, coupon_id, created_at
-           from claimed
-           join orders using (order_id)",
-    )
-    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-    .bind(claim.as_secs_f64())
-    .fetch_all(pool)
-    .await
-    .context("claiming orders that are due to be sent")?;
+    let rows = sqlx::query_as(claim!("order by next_attempt_at limit $1"))
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .bind(claim.as_secs_f64())
+        .fetch_all(pool)
+        .await
+        .context("claiming orders that are due to be sent")?;
+    with_items(pool, rows).await
+}
+
+/// Claims those of these orders that are due.
+pub(super) async fn claim_announced(pool: &PgPool, orders: &[Uuid], claim: Duration) -> anyhow::Result<Vec<Claimed>> {
+    let rows = sqlx::query_as(claim!("and order_id = any($1)"))
+        .bind(orders)
+        .bind(claim.as_secs_f64())
+        .fetch_all(pool)
+        .await
+        .context("claiming orders that were announced")?;
+    with_items(pool, rows).await
+}
+
+async fn with_items(pool: &PgPool, rows: Vec<Row>) -> anyhow::Result<Vec<Claimed>> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
