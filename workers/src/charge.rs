@@ -236,6 +236,11 @@ pub(crate) async fn settle(
     let doing = |source| StoreError::Postgres { doing: "settling a charge", source };
     let mut transaction = begin(pool, timeouts).await.map_err(doing)?;
     let Some(receipts) = store::settle_charge(&mut transaction, charge_id, payment, gateway_id).await? else {
+        if *payment == Payment::Taken && store::has_failed(&mut transaction, charge_id).await? {
+            tracing::error!(
+                "the gateway took the money of charge {charge_id}, which an operator had found to have failed"
+            );
+        }
         return Ok(None);
     };
     alerts::resolve_charge(&mut transaction, charge_id).await.map_err(doing)?;

@@ -105,6 +105,14 @@ async fn a_shopper_acts_and_sees_only_in_their_own_name() {
     assert_eq!(balance("?userId=user1").await.status, 200);
     assert_eq!(balance("?userId=user2").await.problem(), (403, "A002"));
 
+    let charge = |body: Value| send(shop.post("/api/users/balance/charge", &body).bearer_auth(&mine));
+    assert_eq!(charge(json!({"userId": "user2", "amount": 1})).await.problem(), (403, "A002"));
+    const PENDING: &str = "019a3c5e-7f00-7abc-8def-0000000011c0";
+    crate::charges::begin(&shop.pool, PENDING, "user2").await;
+    let pending = format!("/api/requests/{PENDING}");
+    assert_eq!(send(shop.get(&pending).bearer_auth(&mine)).await.problem(), (404, "R001"));
+    assert_eq!(send(shop.get(&pending).bearer_auth(&others)).await.body["status"], "PROCESSING");
+
     let path = placed.header("location").to_owned();
     for path in [path.clone(), format!("{path}/events"), format!("{path}?wait=1")] {
         assert_eq!(send(shop.get(&path).bearer_auth(&others)).await.problem(), (404, "R001"), "{path}");
@@ -123,6 +131,9 @@ async fn shape_comes_before_identity_and_the_catalogue_needs_none() {
     assert_eq!(send(shop.post("/api/coupons/C1/issue", &json!({"userId": 7}))).await.problem(), (400, "V001"));
     let order = json!({"items": [{"productId": "P1", "quantity": 1}]});
     assert_eq!(send(shop.post("/api/orders", &order)).await.problem(), (401, "A001"));
+    let charge = |amount: i64| send(shop.post("/api/users/balance/charge", &json!({ "amount": amount })));
+    assert_eq!(charge(0).await.problem(), (400, "V001"));
+    assert_eq!(charge(1).await.problem(), (401, "A001"));
     for path in ["/api/products", "/api/coupons", "/healthz", "/readyz"] {
         assert_eq!(send(shop.get(path)).await.status, 200, "{path}");
     }

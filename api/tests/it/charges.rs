@@ -15,7 +15,7 @@ async fn charge(shop: &Shop, body: Value) -> Answer {
 }
 
 /// As a worker leaves it that could not learn what came of the charge.
-async fn begin(pool: &PgPool, charge_id: &str, user: &str) {
+pub async fn begin(pool: &PgPool, charge_id: &str, user: &str) {
     sqlx::query(
         "insert into charges (charge_id, user_id, amount, payment_method, ticket, batch_id, accepted_at, began_at, attempts,
                               last_error)

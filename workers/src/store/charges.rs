@@ -81,6 +81,18 @@ pub async fn is_pending_charge(connection: &mut PgConnection, charge_id: Uuid) -
         .doing("looking whether a charge is pending")
 }
 
+/// Whether the charge is settled, without its money.
+///
+/// # Errors
+/// When Postgres fails.
+pub async fn has_failed(connection: &mut PgConnection, charge_id: Uuid) -> Result<bool, StoreError> {
+    sqlx::query_scalar("select exists (select from charges where charge_id = $1 and status = 'FAILED')")
+        .bind(charge_id)
+        .fetch_one(connection)
+        .await
+        .doing("looking whether a charge has failed")
+}
+
 /// Begins a charge, which the caller alone may ask the gateway about for as long as `claim`. Settlement asks from `ask_again`
 /// on; a repeat of another charge (`repeat_of`) is settled with it.
 ///

@@ -14,7 +14,7 @@ mod park;
 mod write;
 
 pub use charges::{
-    DueCharge, NewCharge, begin_charge, claim_due_charges, earlier_charge, give_up_charge, hasten_charge,
+    DueCharge, NewCharge, begin_charge, claim_due_charges, earlier_charge, give_up_charge, has_failed, hasten_charge,
     is_pending_charge, note_unknown_charge, pending_charges, settle_charge,
 };
 pub use earlier::{Earlier, EarlierOutcome, earlier};
