@@ -89,11 +89,11 @@ async fn create(State(world): State<Arc<World>>, headers: HeaderMap, form: Bytes
 }
 
 /// Pays after a while, beside the request: whoever hangs up does not stop a gateway.
-async fn slow(world: &Arc<World>, request: Arc<PaymentRequest>, number: u64, while_: Duration) -> Response {
+async fn slow(world: &Arc<World>, request: Arc<PaymentRequest>, number: u64, pause: Duration) -> Response {
     let begun = Begin::new(world, &request);
     let inside = Arc::clone(world);
     let paying = async move {
-        tokio::time::sleep(while_).await;
+        tokio::time::sleep(pause).await;
         begun.finish(&inside, &request)
     };
     match tokio::spawn(world.until.clone().run_until_cancelled_owned(paying)).await {

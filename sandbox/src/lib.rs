@@ -21,7 +21,7 @@ mod serve;
 mod webhook;
 mod world;
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -183,7 +183,7 @@ async fn listen(variable: &str, address: SocketAddr) -> anyhow::Result<(TcpListe
 /// A sentence when an address is taken.
 pub async fn run(config: SandboxConfig) -> anyhow::Result<()> {
     // An error says that the process logs already.
-    let _ = tracing_subscriber::fmt().with_writer(io::stderr).try_init();
+    let _ = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).try_init();
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     let sandbox = Sandbox::start(config.into()).await?;

@@ -39,7 +39,7 @@ pub const MAIL_MAX_RECIPIENTS: usize = 100;
 /// How long a token is good for when nobody says.
 pub const TOKEN_TTL_DEFAULT_SECONDS: i64 = 3_600;
 
-/// Tokens are made for less than this; one that has ended this long ago can be had as well.
+/// Tokens are good for at most this long, or have ended at most this long ago.
 pub const TOKEN_TTL_MAX_SECONDS: i64 = 30 * 24 * 3_600;
 
 /// How much a webhook's timestamp may differ from our clock, in both directions, as its specification proposes.

@@ -69,7 +69,15 @@ async function ask(path, options) {
   return body;
 }
 
+const shown = {};
+
 function show(name, items, total) {
+  // What is as it was is left alone, so that somebody can select text in it.
+  const now = JSON.stringify([items, total]);
+  if (shown[name] === now) {
+    return;
+  }
+  shown[name] = now;
   const columns = LISTS[name];
   const head = element("tr", {}, ...columns.map(([title]) => element("th", { scope: "col", textContent: title })));
   const rows = items.toReversed().map((item) =>

@@ -58,6 +58,19 @@ async fn the_same_key_gets_the_same_answer_and_charges_once() {
     assert_eq!(kit.taken("charge1"), 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn however_many_come_at_once_one_of_them_pays() {
+    let kit = Kit::start().await;
+    let sent: Vec<_> = (0..32).map(|_| tokio::spawn(kit.payment("charge1", 5_000, "pm_card_visa").send())).collect();
+    let mut first = 0;
+    for response in sent {
+        let told = answer(response.await.unwrap().unwrap()).await;
+        assert!([200, 409].contains(&told.status), "{told:?}");
+        first += usize::from(told.status == 200 && !told.is_replayed);
+    }
+    assert_eq!((first, kit.taken("charge1")), (1, 1));
+}
+
 #[tokio::test]
 async fn a_key_with_another_question_is_refused() {
     let kit = Kit::start().await;

@@ -13,5 +13,6 @@ mod diagram_6_3;
 mod mail_server;
 #[path = "../../../../workers/tests/support/model.rs"]
 mod model;
+mod outside;
 mod receiver;
 mod shop;
