@@ -1,5 +1,5 @@
-//! The shop's two programs, carried inside this one: each runs as a process of its own, as it would in earnest, and
-//! one build has everything.
+//! The shop's two programs and the outside world, carried inside this one: each runs as a process of its own, as it would in
+//! earnest, and one build has everything.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,6 +13,8 @@ use stack::{Launch, Process, try_wait_for};
 pub const SERVE_API: &str = "serve-api";
 /// The name by which this program is asked to be the workers.
 pub const SERVE_WORKERS: &str = "serve-workers";
+/// The name by which this program is asked to be the outside world.
+pub const SERVE_SANDBOX: &str = "serve-sandbox";
 
 /// Migrations and the first connections; a slow disk makes them long.
 const READY_MAX_SECONDS: u64 = 60;
@@ -20,14 +22,14 @@ const READY_MAX_SECONDS: u64 = 60;
 /// Somebody else may be quicker to take a port that was free a moment ago.
 const STARTS_MAX: usize = 5;
 
-/// What both programs say when their port is taken.
+/// What the programs say when their port is taken.
 const TAKEN: [&str; 2] = ["already taken", "Address already in use"];
 
 /// Variables that must not come to the programs by accident. Others do on purpose: `LANE_BATCH_MAX=500 cargo demo`
 /// is how a sale is tried with other settings.
 const NOT_HANDED_ON: [&str; 3] = ["MIGRATE_ON_START", "OTEL_EXPORTER_OTLP_ENDPOINT", "QUEUE_DURABILITY"];
 
-/// Being one of the shop's programs.
+/// Being one of the programs.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Program {
     /// Be the API
@@ -36,6 +38,9 @@ pub enum Program {
     /// Be the workers
     #[command(name = SERVE_WORKERS, hide = true)]
     Workers(Box<workers::WorkersConfig>),
+    /// Be the outside world
+    #[command(name = SERVE_SANDBOX, hide = true)]
+    Sandbox(Box<sandbox::SandboxConfig>),
 }
 
 impl Program {
@@ -53,6 +58,7 @@ impl Program {
                     api::run(*config).await
                 }
                 Program::Workers(config) => workers::run(*config).await,
+                Program::Sandbox(config) => sandbox::run(*config).await,
             }
         })
     }
@@ -60,11 +66,12 @@ impl Program {
 
 /// A program that shall run: its name, and variables that depend on the ports that it is given.
 pub(crate) struct Start<'a> {
-    /// [`SERVE_API`] or [`SERVE_WORKERS`].
+    /// [`SERVE_API`], [`SERVE_WORKERS`] or [`SERVE_SANDBOX`].
     pub program: &'static str,
     /// Where its log goes.
     pub log: &'a Path,
-    /// Variables with their values, from two free ports: for the public door, and for metrics.
+    /// Variables with their values, from two free ports: for the public door, and for metrics. At the second it is asked
+    /// whether it is ready.
     pub variables: &'a dyn Fn(u16, u16) -> Vec<(&'static str, String)>,
 }
 

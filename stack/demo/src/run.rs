@@ -18,7 +18,7 @@ use crate::machine::Machine;
 use crate::report::{self, Phase, Report, SHOWN_TICKETS};
 use crate::sale::{self, Manner, Replay, Sale, Size};
 use crate::screen::Screen;
-use crate::shop::Shop;
+use crate::shop::{Outside, Shop};
 
 /// A shopper gives up on an outcome after this, and the demo has failed: an accepted request must have one.
 const PATIENCE_SECONDS: u64 = 120;
@@ -69,7 +69,7 @@ pub async fn run(options: &Options, screen: Screen) -> Result<(Shop, Report)> {
     let page = File::options().append(true).create(true).open(&options.page);
     page.with_context(|| format!("opening {}", options.page.display()))?;
     let opening = screen.step("opening the shop");
-    let shop = Shop::open(options.data.clone(), |what| opening.say(what))?;
+    let shop = Shop::open(options.data.clone(), Outside::Sandbox, |what| opening.say(what))?;
     opening.done();
 
     let mut creating = screen.bar("creating goods and people", 0);

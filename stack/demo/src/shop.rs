@@ -1,5 +1,7 @@
-//! A whole shop on this machine: Postgres, Redis, the API and the workers, each a process of its own.
+//! A whole shop on this machine: Postgres, Redis, the API, the workers, and perhaps the world outside, each a process of its
+//! own.
 
+mod outside;
 mod run_folder;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,6 +15,8 @@ use crate::admin::Admin;
 use crate::load::Door;
 use crate::programs::{Running, SERVE_API, SERVE_WORKERS, Start};
 
+pub use outside::Outside;
+use outside::World;
 pub use run_folder::RunFolder;
 
 /// The shop's database.
@@ -20,11 +24,13 @@ const DATABASE: &str = "shop";
 
 const TOKEN_BYTES: usize = 24;
 
-/// A shop that is open. It closes when it is dropped, in this order: the doors, the workers, the services, the folder.
+/// A shop that is open. It closes when it is dropped, in this order: the doors, the workers, the world outside, the services,
+/// the folder.
 #[derive(Debug)]
 pub struct Shop {
     api: Running,
     workers: Vec<Running>,
+    world: Option<World>,
     token: String,
     /// Postgres and Redis.
     pub stack: Stack,
@@ -36,7 +42,7 @@ impl Shop {
     ///
     /// # Errors
     /// When something cannot be started; it says what, and what its log says.
-    pub fn open(data: Option<PathBuf>, mut telling: impl FnMut(&str)) -> Result<Shop> {
+    pub fn open(data: Option<PathBuf>, outside: Outside, mut telling: impl FnMut(&str)) -> Result<Shop> {
         let folder = RunFolder::open(data)?;
         telling("starting Postgres and Redis");
         let stack = Stack::start(Some(folder.path().to_owned()))?;
@@ -46,9 +52,10 @@ impl Shop {
         let token = random_token();
         telling("starting the API");
         let api = start_api(&stack, &token, folder.path())?;
+        let world = World::open(outside, folder.path()).context("opening the world outside")?;
         telling("starting the workers");
-        let workers = vec![start_workers(&stack, folder.path(), 1)?];
-        Ok(Shop { api, workers, token, stack, folder })
+        let workers = vec![start_workers(&stack, world.as_ref(), folder.path(), 1)?];
+        Ok(Shop { api, workers, world, token, stack, folder })
     }
 
     /// Where the API listens.
@@ -64,6 +71,11 @@ impl Shop {
     /// The operator.
     pub fn admin(&self) -> Admin {
         Admin::new(self.door(), &self.token)
+    }
+
+    /// Where the page of the sandbox is, if there is one.
+    pub fn sandbox_url(&self) -> Option<String> {
+        self.world.as_ref().map(World::url)
     }
 
     /// The operator's token.
@@ -95,7 +107,8 @@ impl Shop {
     pub fn set_workers(&mut self, count: usize) -> Result<()> {
         self.workers.truncate(count);
         while self.workers.len() < count {
-            self.workers.push(start_workers(&self.stack, self.folder.path(), self.workers.len() + 1)?);
+            let (world, number) = (self.world.as_ref(), self.workers.len() + 1);
+            self.workers.push(start_workers(&self.stack, world, self.folder.path(), number)?);
         }
         Ok(())
     }
@@ -169,8 +182,12 @@ fn workers_variables(stack: &Stack, metrics_port: u16) -> Vec<(&'static str, Str
     all
 }
 
-fn start_workers(stack: &Stack, folder: &Path, number: usize) -> Result<Running> {
-    let variables = |_: u16, metrics_port: u16| workers_variables(stack, metrics_port);
+fn start_workers(stack: &Stack, world: Option<&World>, folder: &Path, number: usize) -> Result<Running> {
+    let variables = |_: u16, metrics_port: u16| {
+        let mut all = workers_variables(stack, metrics_port);
+        all.extend(world.map(World::variables).unwrap_or_default());
+        all
+    };
     let log = folder.join(format!("workers-{number}.log"));
     Start { program: SERVE_WORKERS, log: &log, variables: &variables }.run()
 }

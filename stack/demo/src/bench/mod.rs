@@ -25,7 +25,7 @@ use crate::checks::connect;
 use crate::machine::Machine;
 use crate::sale;
 use crate::screen::Screen;
-use crate::shop::Shop;
+use crate::shop::{Outside, Shop};
 
 use throughput::Bench;
 use workload::Workload;
@@ -154,7 +154,7 @@ impl Options {
 pub async fn run(options: &Options, screen: Screen) -> Result<Results> {
     options.check()?;
     let opening = screen.step("opening the shop");
-    let shop = Shop::open(options.data.clone(), |what| opening.say(what))?;
+    let shop = Shop::open(options.data.clone(), Outside::Nobody, |what| opening.say(what))?;
     let mut connection = connect(&shop.database_url()).await?;
     let machine = Machine::this_one(&mut connection, &shop.stack.redis).await?;
     opening.done();

@@ -174,12 +174,16 @@ async fn demo(args: DemoArgs) -> Result<ExitCode> {
 }
 
 fn print_addresses(shop: &Shop) {
+    let sandbox = shop.sandbox_url().map(|url| format!(" SANDBOX={url}")).unwrap_or_default();
     println!();
     println!("The shop stays open until Ctrl-C:");
-    println!("  export API=http://{} ADMIN_TOKEN={}", shop.address(), shop.token());
+    println!("  export API=http://{} ADMIN_TOKEN={}{sandbox}", shop.address(), shop.token());
     println!();
     for (name, address) in shop.metrics_addresses() {
         println!("  {name:<9} http://{address}/metrics");
+    }
+    if let Some(url) = shop.sandbox_url() {
+        println!("  sandbox   {url}/  the world outside: what arrived there, and switches that make it fail");
     }
     println!("  Postgres  {}", shop.database_url());
     println!("  Redis     {}", shop.stack.redis.url());

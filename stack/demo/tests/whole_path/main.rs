@@ -14,5 +14,6 @@ mod localstripe;
 mod mail_server;
 #[path = "../../../../workers/tests/support/model.rs"]
 mod model;
+mod outside;
 mod receiver;
 mod shop;
