@@ -37,6 +37,7 @@ create table charges (
   note            text,
   settled_at      timestamptz,
   check ((status = 'PENDING') = (settled_at is null)),
+  check (repeat_of is null or next_attempt_at is null),
   check ((idempotency_key is null) = (body_hash is null))
 );
 -- One charge per idempotency key, until retention forgets the key together with the request.

@@ -3,7 +3,7 @@
 use common::{Group, RequestId};
 use reqwest::Method;
 use runtime::fault_points::Point;
-use sandbox::{Fault, Sandbox, Service};
+use sandbox::{Mode, Options, Sandbox, Target};
 use serde_json::{Value, json};
 use stack::{wait_for, wait_for_async};
 
@@ -51,14 +51,16 @@ async fn wait_until_settled(shop: &Shop, id: &str) -> Value {
 
 /// As if the time had come to ask the gateway again.
 async fn ask_again_now(shop: &Shop) {
-    let hastened = sqlx::query("update charges set next_attempt_at = now(), claimed_until = null where status = 'PENDING'");
+    let hastened = sqlx::query(
+        "update charges set next_attempt_at = now(), claimed_until = null where status = 'PENDING' and repeat_of is null",
+    );
     let hastened = hastened.execute(&shop.pool).await.unwrap().rows_affected();
     assert!(hastened > 0, "nothing is pending");
 }
 
 /// The money of one charge, and nothing else: taken once, credited once, and every promise holds.
 async fn check_charged_once(shop: &Shop, gateway: &Sandbox) {
-    assert_eq!(gateway.arrived().payments.len(), 1, "the card was charged once");
+    assert_eq!(gateway.arrived().ledger.len(), 1, "the card was charged once");
     assert_eq!(balance(shop).await, AMOUNT);
     let history = shop.get("/api/users/balance/history?userId=user1").await.1;
     assert_eq!(history["entries"].as_array().unwrap().len(), 1, "{history}");
@@ -73,7 +75,7 @@ async fn check_audit(shop: &Shop) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn diagram_4_charge_balance() {
-    let gateway = Sandbox::start().await.unwrap();
+    let gateway = Sandbox::start(Options::default()).await.unwrap();
     let shop = open(&gateway).await;
     assert_eq!(balance(&shop).await, 0);
 
@@ -102,7 +104,7 @@ async fn diagram_4_charge_balance() {
     let entries: Vec<_> = history["entries"].as_array().unwrap().iter().map(|e| (&e["type"], &e["amount"])).collect();
     assert_eq!(entries, [(&"CHARGE".into(), &AMOUNT.into()), (&"CHARGE".into(), &10_000.into())]);
     assert_eq!(history["entries"][1]["referenceId"], id);
-    let taken: Vec<_> = gateway.arrived().payments.iter().map(|payment| payment.amount).collect();
+    let taken: Vec<_> = gateway.arrived().ledger.iter().map(|taken| taken.amount).collect();
     assert_eq!(taken, [10_000, AMOUNT]);
     check_audit(&shop).await;
 }
@@ -110,7 +112,7 @@ async fn diagram_4_charge_balance() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_dies_around_the_gateway_charges_once() {
     for point in Point::OF_A_CHARGE {
-        let gateway = Sandbox::start().await.unwrap();
+        let gateway = Sandbox::start(Options::default()).await.unwrap();
         let mut shop = open(&gateway).await;
         std::fs::write(shop.folder.path().join(point.as_str()), "KILL").unwrap();
         let (status, request) = charge(&shop, "key", 1).await;
@@ -125,11 +127,11 @@ async fn a_worker_that_dies_around_the_gateway_charges_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_takes_the_money_and_says_nothing_clear_is_asked_again() {
-    let faults = [Fault::TakeAndHang, Fault::TakeAndCut, Fault::TakeAndFail { status: 500 }, Fault::Fail { status: 503 }];
+    let faults = [Mode::TakeAndHang, Mode::TakeAndCut, Mode::TakeAndFail { status: 500 }, Mode::Fail { status: 503 }];
     for fault in faults {
-        let gateway = Sandbox::start().await.unwrap();
+        let gateway = Sandbox::start(Options::default()).await.unwrap();
         let shop = open(&gateway).await;
-        gateway.set_fault(Service::Gateway, fault, Some(1));
+        gateway.set_fault(Target::Gateway, fault.times(1)).unwrap();
         let (status, request) = charge(&shop, "key", 1).await;
         assert_eq!(status, 202, "{fault:?}: {request}");
         let id = id_of(&request);
@@ -155,7 +157,7 @@ async fn a_gateway_that_takes_the_money_and_says_nothing_clear_is_asked_again() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_charge_that_redis_forgot_is_not_made_twice() {
-    let gateway = Sandbox::start().await.unwrap();
+    let gateway = Sandbox::start(Options::default()).await.unwrap();
     let shop = open(&gateway).await;
     // Settled before Redis forgets.
     let (status, first) = charge(&shop, "settled", 30).await;
@@ -166,7 +168,7 @@ async fn a_charge_that_redis_forgot_is_not_made_twice() {
     check_charged_once(&shop, &gateway).await;
 
     // Pending while Redis forgets.
-    gateway.set_fault(Service::Gateway, Fault::TakeAndHang, Some(1));
+    gateway.set_fault(Target::Gateway, Mode::TakeAndHang.times(1)).unwrap();
     let (status, request) = charge(&shop, "pending", 1).await;
     assert_eq!(status, 202, "{request}");
     wait_for_async("the gateway to be given up", DEADLINE, || async {
@@ -183,15 +185,15 @@ async fn a_charge_that_redis_forgot_is_not_made_twice() {
     ask_again_now(&shop).await;
     let (first, again) = (wait_until_settled(&shop, &first).await, wait_until_settled(&shop, &again).await);
     assert_eq!((&first["status"], &first["result"]), (&"SUCCEEDED".into(), &again["result"]));
-    assert_eq!((gateway.arrived().payments.len(), balance(&shop).await), (2, (2 * AMOUNT).into()));
+    assert_eq!((gateway.arrived().ledger.len(), balance(&shop).await), (2, (2 * AMOUNT).into()));
     check_audit(&shop).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_day_an_operator_finds_out() {
-    let gateway = Sandbox::start().await.unwrap();
+    let gateway = Sandbox::start(Options::default()).await.unwrap();
     let shop = open(&gateway).await;
-    gateway.set_fault(Service::Gateway, Fault::Hang, None);
+    gateway.set_fault(Target::Gateway, Mode::Hang).unwrap();
     for (key, outcome) in [("one", "SUCCEEDED"), ("other", "FAILED")] {
         let (status, request) = charge(&shop, key, 1).await;
         assert_eq!(status, 202, "{request}");
@@ -231,7 +233,7 @@ async fn after_a_day_an_operator_finds_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_and_charges_of_one_shopper_never_deadlock() {
     const EACH: usize = 60;
-    let gateway = Sandbox::start().await.unwrap();
+    let gateway = Sandbox::start(Options::default()).await.unwrap();
     let shop = open(&gateway).await;
     shop.as_admin("/products", &json!({"productId": "P1", "name": "cup", "price": 1_000, "stock": 1_000_000})).await;
     shop.as_admin("/users", &json!({"userId": "user1", "balance": 1_000_000})).await;
@@ -243,10 +245,11 @@ async fn orders_and_charges_of_one_shopper_never_deadlock() {
     assert!(ordered.iter().all(|(status, _)| *status == 201), "{ordered:?}");
     assert!(charged.iter().all(|(status, _)| *status == 200), "{charged:?}");
     assert_eq!(balance(&shop).await, 1_000_000 - 1_000 * EACH + 10 * EACH);
-    let deadlocks: i64 = sqlx::query_scalar("select deadlocks from pg_stat_database where datname = current_database()")
-        .fetch_one(&shop.pool)
-        .await
-        .unwrap();
+    let deadlocks: i64 =
+        sqlx::query_scalar("select deadlocks from pg_stat_database where datname = current_database()")
+            .fetch_one(&shop.pool)
+            .await
+            .unwrap();
     assert_eq!(deadlocks, 0);
     check_audit(&shop).await;
 }
@@ -254,11 +257,11 @@ async fn orders_and_charges_of_one_shopper_never_deadlock() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_hangs_holds_up_no_order() {
     const CHARGES: usize = 80;
-    let gateway = Sandbox::start().await.unwrap();
+    let gateway = Sandbox::start(Options::default()).await.unwrap();
     let shop = open(&gateway).await;
     shop.as_admin("/products", &json!({"productId": "P1", "name": "cup", "price": 1_000, "stock": 1_000_000})).await;
     shop.as_admin("/users", &json!({"userId": "user1", "balance": 1_000_000})).await;
-    gateway.set_fault(Service::Gateway, Fault::Hang, None);
+    gateway.set_fault(Target::Gateway, Mode::Hang).unwrap();
     let charges = (0..CHARGES).map(|number| {
         let body = json!({"userId": format!("payer{number}"), "amount": 10});
         answer(shop.request(Method::POST, "/api/users/balance/charge").json(&body).header("prefer", "wait=1"))
@@ -271,7 +274,7 @@ async fn a_gateway_that_hangs_holds_up_no_order() {
     let id: RequestId = RequestId::parse(&id_of(&charged[0].1)).unwrap();
     assert_eq!(id.group(), Some(Group::CHARGE));
     // The lane is free for the shopper's next charge, though the first one is not settled.
-    gateway.set_fault(Service::Gateway, Fault::Ok, None);
+    gateway.set_fault(Target::Gateway, Mode::Ok).unwrap();
     let body = json!({"userId": "payer0", "amount": 7});
     let (status, paid) = shop.decided(shop.request(Method::POST, "/api/users/balance/charge").json(&body)).await;
     assert_eq!((status, &paid["currentBalance"]), (200, &7.into()), "{paid}");

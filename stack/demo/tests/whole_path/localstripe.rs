@@ -52,7 +52,6 @@ async fn get(url: &str, path: &str) -> Option<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::print_stdout, reason = "a test that looks at nothing says so")]
 async fn charges_go_through_a_double_of_stripe() {
     let program = match installed() {
         Ok(program) => program,

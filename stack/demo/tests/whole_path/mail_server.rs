@@ -96,7 +96,8 @@ async fn converse(connection: TcpStream, desk: &Mutex<Desk>) -> std::io::Result<
         }
         {
             let mut desk = desk.lock().unwrap();
-            if desk.closed {
+            // Also one that was greeted before.
+            if desk.closed || desk.lets_nobody_in {
                 desk.turned_away += 1;
                 return Ok(());
             }

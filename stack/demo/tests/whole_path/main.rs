@@ -7,6 +7,7 @@ mod crashes;
 mod diagram_1;
 mod diagram_2;
 mod diagram_3;
+mod diagram_4;
 mod diagram_5;
 mod diagram_6;
 mod diagram_6_3;
