@@ -129,3 +129,21 @@ async fn an_issuer_that_is_away_lets_in_whom_it_let_in_before() {
     assert_eq!(cart(&shop, &token(0, "key0")).await.status, 200);
     assert_eq!(cart(&shop, &token(1, "key1")).await.problem(), (401, "A001"));
 }
+
+#[tokio::test]
+async fn tokens_of_the_sandbox_are_believed() {
+    let sandbox = sandbox::Sandbox::start(sandbox::Options::default()).await.unwrap();
+    let keys = format!("{}/.well-known/jwks.json", sandbox.url());
+    let plan = Plan::default().env("AUTH_MODE", "jwt").env("JWT_JWKS_URL", keys);
+    let plan = plan.env("JWT_ISSUER", sandbox::ISSUER_DEFAULT).env("JWT_AUDIENCE", sandbox::AUDIENCE_DEFAULT);
+    let shop = plan.env("ADMIN_TOKEN", "").open().await;
+    let token = async |asked: Value| {
+        let answer = shop.http.post(format!("{}/tokens", sandbox.url())).json(&asked).send().await.unwrap();
+        answer.json::<Value>().await.unwrap()["token"].as_str().unwrap().to_owned()
+    };
+    let shopper = token(json!({"userId": "user1"})).await;
+    assert_eq!(cart(&shop, &shopper).await.body["userId"], "user1");
+    let desk = |token: String| send(shop.get("/api/admin/products").bearer_auth(token));
+    assert_eq!(desk(shopper).await.problem(), (403, "A002"));
+    assert_eq!(desk(token(json!({"userId": "root", "role": "admin"})).await).await.status, 200);
+}
