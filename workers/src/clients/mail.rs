@@ -8,7 +8,7 @@ use lettre::message::{Mailbox, Message};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use runtime::config::Secret;
 
-/// How long the mail server may take for one step of the conversation.
+/// How long connecting to the mail server may take.
 const SMTP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long it may take for all steps together.
