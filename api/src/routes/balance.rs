@@ -1,34 +1,46 @@
 //! A shopper's balance, and how it came about.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::routing::get;
-use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use common::{UserId, Won};
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::extract::Params;
-use crate::page::OfUser;
+use crate::openapi::{OfShopper, Refused, WithInput, shapes};
+use crate::page::{OfUser, Whose};
 use crate::problem::Problem;
 use crate::state::AppState;
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/api/users/balance", get(show)).route("/api/users/balance/history", get(history))
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(show)).routes(routes!(history))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Balance {
+    #[schema(value_type = String)]
     user_id: UserId,
     balance: Won,
 }
 
+/// A shopper's balance; 0 for somebody who never charged.
+#[utoipa::path(
+    get,
+    path = "/api/users/balance",
+    operation_id = "showBalance",
+    params(Whose),
+    responses((status = 200, body = Balance), Refused<(WithInput, OfShopper)>),
+)]
 async fn show(
     State(state): State<AppState>,
     headers: HeaderMap,
-    Params(params): Params<OfUser>,
+    Params(params): Params<Whose>,
 ) -> Result<Json<Balance>, Problem> {
     let user_id = state.auth.shopper(&headers, params.user_id).await?;
     let balance: Option<Won> = sqlx::query_scalar("select balance from users where user_id = $1")
@@ -39,12 +51,14 @@ async fn show(
     Ok(Json(Balance { user_id, balance: balance.unwrap_or(0) }))
 }
 
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx::FromRow, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = LedgerEntry)]
 struct Entry {
     #[serde(skip)]
     entry: String,
     #[serde(rename = "type")]
+    #[schema(value_type = shapes::LedgerKind)]
     kind: String,
     amount: Won,
     balance_after: Won,
@@ -52,13 +66,22 @@ struct Entry {
     created_at: DateTime<Utc>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Ledger)]
 struct History {
     entries: Vec<Entry>,
     next_cursor: Option<String>,
 }
 
+/// The ledger: how the balance came about, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/users/balance/history",
+    operation_id = "listLedger",
+    params(OfUser),
+    responses((status = 200, body = History), Refused<(WithInput, OfShopper)>),
+)]
 async fn history(
     State(state): State<AppState>,
     headers: HeaderMap,

@@ -12,6 +12,7 @@ mod faults;
 mod gate;
 mod kit;
 mod lifecycle;
+mod openapi;
 mod published_keys;
 mod status;
 mod worker;
