@@ -14,6 +14,7 @@ mod extract;
 mod language;
 mod limits;
 mod lines;
+mod openapi;
 mod page;
 mod problem;
 mod rate_limit;

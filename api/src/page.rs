@@ -5,18 +5,27 @@ use std::str::FromStr;
 
 use common::limits::{DEFAULT_PAGE_ROWS, MAX_PAGE_ROWS};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::problem::Problem;
 
 /// The part of a query that asks for a page.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 pub struct PageParams {
     limit: Option<String>,
     cursor: Option<String>,
 }
 
+/// A query for what belongs to one shopper.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+pub struct Whose {
+    /// Whose; none: the caller's.
+    pub user_id: Option<String>,
+}
+
 /// A query for a list that belongs to one shopper.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 pub struct OfUser {
     /// Whose; none: the caller's.

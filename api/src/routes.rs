@@ -2,9 +2,11 @@
 
 use axum::Router;
 use runtime::readiness::{Readiness, health_routes};
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::door::Door;
 use crate::error_table::Code;
+use crate::openapi;
 use crate::problem::Problem;
 use crate::state::AppState;
 
@@ -20,7 +22,7 @@ mod restock;
 mod wallet;
 
 /// Every route, as metrics know it: its method and its pattern. A test asks each of them.
-pub const TABLE: [(&str, &str); 46] = [
+pub const TABLE: [(&str, &str); 49] = [
     ("GET", "/api/products"),
     ("GET", "/api/products/popular"),
     ("GET", "/api/products/{productId}"),
@@ -67,11 +69,14 @@ pub const TABLE: [(&str, &str); 46] = [
     ("GET", "/api/admin/audit-log"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),
+    ("GET", "/openapi.json"),
+    ("GET", "/docs"),
+    ("GET", "/docs/{file}"),
 ];
 
-/// All routes behind the door.
-pub fn all(state: AppState, readiness: Readiness, door: Door) -> Router {
-    Router::new()
+/// The routes of the shop, with what the document says of them.
+pub fn described() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
         .merge(products::routes())
         .merge(popular::routes())
         .merge(restock::routes())
@@ -82,8 +87,14 @@ pub fn all(state: AppState, readiness: Readiness, door: Door) -> Router {
         .merge(cart::routes())
         .merge(requests::routes())
         .merge(admin::routes())
+}
+
+/// All routes behind the door.
+pub fn all(state: AppState, readiness: Readiness, door: Door) -> Router {
+    Router::from(described())
         .with_state(state)
         .merge(health_routes(readiness))
+        .merge(openapi::routes())
         .fallback(|| async { Problem::new(Code::X001) })
         .method_not_allowed_fallback(|| async { Problem::new(Code::X002) })
         .layer(door)

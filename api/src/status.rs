@@ -10,10 +10,12 @@ use lanes::Status;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use crate::auth::Caller;
 use crate::error_table::Code;
 use crate::language::Language;
+use crate::openapi::shapes;
 use crate::problem::{Problem, document_error};
 use crate::state::AppState;
 use crate::wait::{Waiter, Woken};
@@ -222,11 +224,15 @@ pub async fn wait_for(
 }
 
 /// The request document of the contract.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = RequestDocument)]
 pub struct Document<'a> {
+    #[schema(value_type = uuid::Uuid)]
     request_id: RequestId,
+    #[schema(value_type = shapes::RequestKind)]
     kind: Kind,
+    #[schema(value_type = shapes::Status)]
     status: &'static str,
     ticket: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -237,8 +243,10 @@ pub struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     decided_at: Option<DateTime<Utc>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<shapes::CommandResult>)]
     result: Option<&'a Success>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<shapes::CommandError>)]
     error: Option<Value>,
 }
 

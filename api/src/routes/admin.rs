@@ -1,8 +1,8 @@
 //! The operators' endpoints. Every change is a row of the audit log, in the same transaction.
 
-use axum::Router;
 use runtime::postgres::{Timeouts, Transaction, begin};
 use sqlx::PgPool;
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::problem::Problem;
 use crate::state::AppState;
@@ -19,8 +19,8 @@ mod sync_failures;
 mod users;
 
 /// Routes below `/api/admin`. Each handler demands an [`Operator`](crate::auth::Operator).
-pub fn routes() -> Router<AppState> {
-    Router::new()
+pub fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
         .merge(products::routes())
         .merge(coupons::routes())
         .merge(users::routes())

@@ -2,40 +2,52 @@
 
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use common::{ChargeBalance, Command, UserId, Won};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::auth::in_whose_name;
 use crate::extract::{JsonBody, Params};
 use crate::limits::CHARGE_WAIT_SECONDS;
-use crate::page::OfUser;
+use crate::openapi::codes::PAY002;
+use crate::openapi::commands::Accepted;
+use crate::openapi::shapes::BalanceCharged;
+use crate::openapi::{InTheLine, OfShopper, Refused, WithBody, WithInput, shapes};
+use crate::page::{OfUser, Whose};
 use crate::problem::Problem;
 use crate::state::AppState;
 use crate::submit::{Wishes, submit};
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/api/users/balance", get(show))
-        .route("/api/users/balance/history", get(history))
-        .route("/api/users/balance/charge", post(charge))
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(show)).routes(routes!(history)).routes(routes!(charge))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = NewCharge)]
 struct Charge {
+    #[schema(value_type = Option<String>)]
     user_id: Option<UserId>,
     amount: Won,
     payment_method: Option<String>,
 }
 
-/// Waits for the outcome by itself: whoever pays wants to hear at once whether it worked.
+/// Charges a card and puts the money onto the balance: a command, which waits for its outcome by itself.
+#[utoipa::path(
+    post,
+    path = "/api/users/balance/charge",
+    operation_id = "chargeBalance",
+    request_body = Charge,
+    responses(Accepted<BalanceCharged>, Refused<(WithBody, OfShopper, InTheLine, PAY002)>),
+)]
 async fn charge(
     State(state): State<AppState>,
     headers: HeaderMap,
@@ -47,17 +59,26 @@ async fn charge(
     submit(&state, wishes, caller?, Command::ChargeBalance(command)).await
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Balance {
+    #[schema(value_type = String)]
     user_id: UserId,
     balance: Won,
 }
 
+/// A shopper's balance; 0 for somebody who never charged.
+#[utoipa::path(
+    get,
+    path = "/api/users/balance",
+    operation_id = "showBalance",
+    params(Whose),
+    responses((status = 200, body = Balance), Refused<(WithInput, OfShopper)>),
+)]
 async fn show(
     State(state): State<AppState>,
     headers: HeaderMap,
-    Params(params): Params<OfUser>,
+    Params(params): Params<Whose>,
 ) -> Result<Json<Balance>, Problem> {
     let user_id = state.auth.shopper(&headers, params.user_id).await?;
     let balance: Option<Won> = sqlx::query_scalar("select balance from users where user_id = $1")
@@ -68,12 +89,14 @@ async fn show(
     Ok(Json(Balance { user_id, balance: balance.unwrap_or(0) }))
 }
 
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx::FromRow, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = LedgerEntry)]
 struct Entry {
     #[serde(skip)]
     entry: String,
     #[serde(rename = "type")]
+    #[schema(value_type = shapes::LedgerKind)]
     kind: String,
     amount: Won,
     balance_after: Won,
@@ -81,13 +104,22 @@ struct Entry {
     created_at: DateTime<Utc>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Ledger)]
 struct History {
     entries: Vec<Entry>,
     next_cursor: Option<String>,
 }
 
+/// The ledger: how the balance came about, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/users/balance/history",
+    operation_id = "listLedger",
+    params(OfUser),
+    responses((status = 200, body = History), Refused<(WithInput, OfShopper)>),
+)]
 async fn history(
     State(state): State<AppState>,
     headers: HeaderMap,

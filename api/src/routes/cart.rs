@@ -1,31 +1,34 @@
 //! A shopper's cart. It reserves nothing: stock is looked at when something is put in and when the cart is shown, and
 //! decided when the order is.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::routing::{get, patch, post};
-use axum::{Json, Router};
 use common::limits::{MAX_CART_LINES, MAX_QUANTITY_PIECES};
 use common::{InsufficientItem, ProductId, Refusal, UserId, Won};
 use runtime::postgres::{Timeouts, Transaction, begin};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::products::not_found;
 use crate::error_table::Code;
 use crate::extract::{JsonBody, Params, PathId};
+use crate::openapi::codes::{CART001, P001, P002};
+use crate::openapi::{OfShopper, Refused, WithBody, WithInput};
+use crate::page::Whose;
 use crate::problem::Problem;
 use crate::shape::Shape;
 use crate::state::AppState;
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/api/cart", get(show))
-        .route("/api/cart/items", post(add))
-        .route("/api/cart/items/{productId}", patch(change).delete(remove))
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(show)).routes(routes!(add)).routes(routes!(change, remove))
 }
 
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx::FromRow, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = CartItem)]
 struct Item {
     product_id: String,
     product_name: String,
@@ -45,24 +48,27 @@ macro_rules! item_columns {
     };
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Cart {
+    #[schema(value_type = String)]
     user_id: UserId,
     items: Vec<Item>,
     total_amount: Won,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct OfUser {
-    user_id: Option<String>,
-}
-
+/// The cart, with what is in stock now.
+#[utoipa::path(
+    get,
+    path = "/api/cart",
+    operation_id = "showCart",
+    params(Whose),
+    responses((status = 200, body = Cart), Refused<(WithInput, OfShopper)>),
+)]
 async fn show(
     State(state): State<AppState>,
     headers: HeaderMap,
-    Params(params): Params<OfUser>,
+    Params(params): Params<Whose>,
 ) -> Result<Json<Cart>, Problem> {
     let user_id = state.auth.shopper(&headers, params.user_id).await?;
     let items: Vec<Item> = sqlx::query_as(concat!(
@@ -80,14 +86,25 @@ async fn show(
     Ok(Json(Cart { user_id, items, total_amount }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = NewCartItem)]
 struct NewItem {
+    #[schema(value_type = Option<String>)]
     user_id: Option<UserId>,
+    #[schema(value_type = String)]
     product_id: ProductId,
     quantity: i64,
 }
 
+/// Puts a product into the cart; the same product again adds up.
+#[utoipa::path(
+    post,
+    path = "/api/cart/items",
+    operation_id = "addToCart",
+    request_body = NewItem,
+    responses((status = 201, body = Item), Refused<(WithBody, OfShopper, P001, P002)>),
+)]
 async fn add(
     State(state): State<AppState>,
     headers: HeaderMap,
@@ -123,13 +140,23 @@ async fn add(
     Ok((StatusCode::CREATED, Json(product.in_cart(quantity))))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = CartItemChange)]
 struct Change {
+    #[schema(value_type = Option<String>)]
     user_id: Option<UserId>,
     quantity: i64,
 }
 
+/// Changes how many pieces of a product are in the cart.
+#[utoipa::path(
+    patch,
+    path = "/api/cart/items/{productId}",
+    operation_id = "changeCartItem",
+    request_body = Change,
+    responses((status = 200, body = Item), Refused<(WithBody, OfShopper, P001, P002, CART001)>),
+)]
 async fn change(
     State(state): State<AppState>,
     PathId(product_id): PathId<ProductId>,
@@ -158,11 +185,19 @@ async fn change(
     Ok(Json(product.in_cart(change.quantity)))
 }
 
+/// Takes a product out of the cart.
+#[utoipa::path(
+    delete,
+    path = "/api/cart/items/{productId}",
+    operation_id = "removeFromCart",
+    params(Whose),
+    responses((status = 204, description = "It is out."), Refused<(WithInput, OfShopper, CART001)>),
+)]
 async fn remove(
     State(state): State<AppState>,
     PathId(product_id): PathId<ProductId>,
     headers: HeaderMap,
-    Params(params): Params<OfUser>,
+    Params(params): Params<Whose>,
 ) -> Result<StatusCode, Problem> {
     let user_id = state.auth.shopper(&headers, params.user_id).await?;
     let removed = sqlx::query("delete from cart_items where user_id = $1 and product_id = $2")

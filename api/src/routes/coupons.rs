@@ -1,30 +1,46 @@
 //! Coupons: which there are, and the claim of one.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use common::{ClaimCoupon, Command, CouponId, UserId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::extract::{JsonBody, Params, PathId};
+use crate::openapi::codes::{C001, C002, C003, C004, C006};
+use crate::openapi::commands::Accepted;
+use crate::openapi::shapes::CouponIssued;
+use crate::openapi::{FromPostgres, InTheLine, OfShopper, Refused, WithBody, WithInput, shapes};
 use crate::page::PageParams;
 use crate::problem::Problem;
 use crate::state::AppState;
 use crate::submit::{Wishes, submit};
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/api/coupons", get(list)).route("/api/coupons/{couponId}/issue", post(issue))
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(issue))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = CouponClaim)]
 struct Claim {
+    #[schema(value_type = Option<String>)]
     user_id: Option<UserId>,
 }
 
+/// Claims one unit of a coupon: a command, first come, first served.
+#[utoipa::path(
+    post,
+    path = "/api/coupons/{couponId}/issue",
+    operation_id = "claimCoupon",
+    request_body = Claim,
+    responses(Accepted<CouponIssued>, Refused<(WithBody, OfShopper, InTheLine, C001, C002, C003, C004, C006)>),
+)]
 async fn issue(
     State(state): State<AppState>,
     PathId(coupon_id): PathId<CouponId>,
@@ -37,11 +53,13 @@ async fn issue(
     submit(&state, wishes, caller, Command::ClaimCoupon(ClaimCoupon { user_id, coupon_id })).await
 }
 
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx::FromRow, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Coupon)]
 struct Offer {
     coupon_id: String,
     name: String,
+    #[schema(value_type = shapes::DiscountType)]
     discount_type: String,
     discount_value: i64,
     max_discount_amount: Option<i64>,
@@ -54,13 +72,22 @@ struct Offer {
     valid_days: Option<i32>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Coupons)]
 struct Offers {
     coupons: Vec<Offer>,
     next_cursor: Option<String>,
 }
 
+/// The coupons that can be claimed now or later, and those that are sold out.
+#[utoipa::path(
+    get,
+    path = "/api/coupons",
+    operation_id = "listCoupons",
+    params(PageParams),
+    responses((status = 200, body = Offers), Refused<(WithInput, FromPostgres)>),
+)]
 async fn list(State(state): State<AppState>, Params(params): Params<PageParams>) -> Result<Json<Offers>, Problem> {
     let page = params.page::<CouponId>()?;
     let rows: Vec<Offer> = sqlx::query_as(

@@ -2,37 +2,55 @@
 
 use std::collections::HashMap;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use axum::routing::get;
-use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use common::{Command, CouponId, OrderItem, PlaceOrder, UserId, Won};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::auth::{Caller, in_whose_name};
 use crate::error_table::Code;
 use crate::extract::{JsonBody, Named, Object, Params, PathId};
-use crate::page::OfUser;
+use crate::openapi::codes::{C002, C003, C005, O001, O002, P001, P002, PAY001};
+use crate::openapi::commands::Accepted;
+use crate::openapi::shapes::OrderPlaced;
+use crate::openapi::{InTheLine, OfShopper, Refused, WithBody, WithInput, shapes};
+use crate::page::{OfUser, Whose};
 use crate::problem::Problem;
 use crate::state::AppState;
 use crate::submit::{Wishes, submit};
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/api/orders", get(list).post(place)).route("/api/orders/{orderId}", get(show))
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(list, place)).routes(routes!(show))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = NewOrder)]
 struct Order {
+    #[schema(value_type = Option<String>)]
     user_id: Option<UserId>,
+    #[schema(value_type = Vec<shapes::OrderItem>)]
     items: Vec<Object<OrderItem>>,
+    #[schema(value_type = Option<String>)]
     coupon_id: Option<CouponId>,
     final_amount: Option<Won>,
 }
 
+/// Places an order over all its lines, or over none: a command.
+#[utoipa::path(
+    post,
+    path = "/api/orders",
+    operation_id = "placeOrder",
+    request_body = Order,
+    responses(Accepted<OrderPlaced>, Refused<(WithBody, OfShopper, InTheLine, P001, P002, C002, C003, C005, O002, PAY001)>),
+)]
 async fn place(
     State(state): State<AppState>,
     headers: HeaderMap,
@@ -55,8 +73,9 @@ impl Order {
 }
 
 /// An order as it was decided. Prices and the discount are those of then, names those of now.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Order)]
 struct Placed {
     order_id: Uuid,
     user_id: String,
@@ -69,8 +88,9 @@ struct Placed {
     sync: Sync,
 }
 
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx::FromRow, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = OrderLine)]
 struct Line {
     #[serde(skip)]
     order_id: Uuid,
@@ -82,8 +102,9 @@ struct Line {
 }
 
 /// Whether the order system has the order.
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx::FromRow, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = OrderSync)]
 struct Sync {
     synced: bool,
     sync_attempts: i32,
@@ -115,11 +136,19 @@ macro_rules! order_columns {
     };
 }
 
+/// An order as it was decided, and whether the order system has it.
+#[utoipa::path(
+    get,
+    path = "/api/orders/{orderId}",
+    operation_id = "showOrder",
+    params(Whose),
+    responses((status = 200, body = Placed), Refused<(WithInput, OfShopper, O001)>),
+)]
 async fn show(
     State(state): State<AppState>,
     PathId(Named(order_id)): PathId<Named>,
     headers: HeaderMap,
-    Params(params): Params<OfUser>,
+    Params(params): Params<Whose>,
 ) -> Result<Json<Placed>, Problem> {
     let user_id = state.auth.shopper(&headers, params.user_id).await?;
     let order_id = order_id.ok_or_else(not_found)?;
@@ -144,13 +173,21 @@ fn not_found() -> Problem {
     Problem::new(Code::O001)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Orders {
     orders: Vec<Placed>,
     next_cursor: Option<String>,
 }
 
+/// A shopper's orders, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/orders",
+    operation_id = "listOrders",
+    params(OfUser),
+    responses((status = 200, body = Orders), Refused<(WithInput, OfShopper)>),
+)]
 async fn list(
     State(state): State<AppState>,
     headers: HeaderMap,

@@ -1,33 +1,42 @@
 //! What sells best: counted elsewhere, shared by everybody.
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use popular::Question;
 use popular::limits::{MAX_POPULAR_DAYS, MAX_POPULAR_PRODUCTS};
 use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::extract::Params;
+use crate::openapi::{FromPostgres, Refused, WithInput, shapes};
 use crate::problem::Problem;
 use crate::shape::Shape;
 use crate::state::AppState;
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/api/products/popular", get(list))
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(list))
 }
 
 const DEFAULT_DAYS: u8 = 3;
 const DEFAULT_PRODUCTS: u8 = 5;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
 struct ListParams {
     days: Option<String>,
     limit: Option<String>,
 }
 
+/// The products in most orders of the last days; counted once a minute, shared by everybody.
+#[utoipa::path(
+    get,
+    path = "/api/products/popular",
+    operation_id = "listPopularProducts",
+    params(ListParams),
+    responses((status = 200, body = shapes::Popular), Refused<(WithInput, FromPostgres)>),
+)]
 async fn list(State(state): State<AppState>, Params(params): Params<ListParams>) -> Result<Response, Problem> {
     let json = state.popular.get(params.question()?).await?;
     let mut response = String::from(&*json).into_response();

@@ -1,27 +1,28 @@
 //! The catalogue. Stock is read where it is decided, never from a cache.
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use common::ProductId;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::error_table::Code;
 use crate::extract::{Params, PathId};
 use crate::limits::MAX_SEARCH_CHARS;
+use crate::openapi::codes::P001;
+use crate::openapi::{FromPostgres, Refused, WithInput};
 use crate::page::{Page, PageParams};
 use crate::problem::Problem;
 use crate::shape::Shape;
 use crate::state::AppState;
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/api/products", get(list))
-        .route("/api/products/{productId}", get(show))
-        .route("/api/products/{productId}/stock", get(stock))
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show)).routes(routes!(stock))
 }
 
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx::FromRow, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Product {
     product_id: String,
@@ -31,20 +32,28 @@ struct Product {
     stock: i64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Products {
     products: Vec<Product>,
     next_cursor: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
 struct ListParams {
     limit: Option<String>,
     cursor: Option<String>,
     q: Option<String>,
 }
 
+/// The catalogue, by id; `q` finds names that hold a text, in any script.
+#[utoipa::path(
+    get,
+    path = "/api/products",
+    operation_id = "listProducts",
+    params(ListParams),
+    responses((status = 200, body = Products), Refused<(WithInput, FromPostgres)>),
+)]
 async fn list(State(state): State<AppState>, Params(params): Params<ListParams>) -> Result<Json<Products>, Problem> {
     let page = PageParams::of(params.limit, params.cursor).page::<ProductId>()?;
     let search = params.q.unwrap_or_default();
@@ -94,6 +103,13 @@ async fn named(state: &AppState, page: &Page, text: &str) -> Result<Vec<Product>
     Ok(rows)
 }
 
+/// One product.
+#[utoipa::path(
+    get,
+    path = "/api/products/{productId}",
+    operation_id = "showProduct",
+    responses((status = 200, body = Product), Refused<(WithInput, FromPostgres, P001)>),
+)]
 async fn show(State(state): State<AppState>, PathId(product_id): PathId<ProductId>) -> Result<Json<Product>, Problem> {
     let row: Option<Product> =
         sqlx::query_as("select product_id, name, description, price, stock from products where product_id = $1")
@@ -103,13 +119,21 @@ async fn show(State(state): State<AppState>, PathId(product_id): PathId<ProductI
     row.map(Json).ok_or_else(|| not_found(&product_id))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Stock {
+    #[schema(value_type = String)]
     product_id: ProductId,
     stock: i64,
 }
 
+/// How many pieces there are now, from the database and no cache.
+#[utoipa::path(
+    get,
+    path = "/api/products/{productId}/stock",
+    operation_id = "showStock",
+    responses((status = 200, body = Stock), Refused<(WithInput, FromPostgres, P001)>),
+)]
 async fn stock(State(state): State<AppState>, PathId(product_id): PathId<ProductId>) -> Result<Json<Stock>, Problem> {
     let stock: Option<i64> = sqlx::query_scalar("select stock from products where product_id = $1")
         .bind(product_id.as_str())

@@ -2,22 +2,25 @@
 
 use std::convert::Infallible;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use common::RequestId;
 use futures::Stream;
 use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::auth::Caller;
 use crate::error_table::Code;
 use crate::extract::{Named, Params, PathId};
 use crate::language::Language;
 use crate::limits::EVENTS_REFRESH;
+use crate::openapi::codes::R001;
+use crate::openapi::commands::{RequestEvents, RequestShown};
+use crate::openapi::{OfShopper, Refused, WithInput};
 use crate::problem::Problem;
 use crate::state::AppState;
 use crate::status::{Found, look_up, wait_for};
@@ -27,15 +30,23 @@ use crate::wait::{Waiter, end_after};
 /// Tells proxies that collect answers to pass events on at once.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/api/requests/{requestId}", get(show)).route("/api/requests/{requestId}/events", get(events))
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(show)).routes(routes!(events))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
 struct ShowParams {
     wait: Option<String>,
 }
 
+/// Where a request stands, or what came of it.
+#[utoipa::path(
+    get,
+    path = "/api/requests/{requestId}",
+    operation_id = "showRequest",
+    params(ShowParams),
+    responses(RequestShown, Refused<(WithInput, OfShopper, R001)>),
+)]
 async fn show(
     State(state): State<AppState>,
     PathId(Named(id)): PathId<Named>,
@@ -55,6 +66,13 @@ async fn show(
     Ok(found.answer(Language::of(&headers)))
 }
 
+/// The same as server-sent events: the document at once, whenever it changes, and every 15 seconds; the last one is final.
+#[utoipa::path(
+    get,
+    path = "/api/requests/{requestId}/events",
+    operation_id = "followRequest",
+    responses(RequestEvents, Refused<(WithInput, OfShopper, R001)>),
+)]
 async fn events(
     State(state): State<AppState>,
     PathId(Named(id)): PathId<Named>,

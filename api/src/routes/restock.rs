@@ -1,39 +1,56 @@
 //! Asking to hear when a product that is gone is back.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
-use axum::{Json, Router};
 use common::limits::MAX_EMAIL_CHARS;
 use common::{ProductId, UserId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::products::not_found;
 use crate::extract::{JsonBody, PathId};
+use crate::openapi::codes::P001;
+use crate::openapi::{OfShopper, Refused, WithBody};
 use crate::problem::Problem;
 use crate::shape::Shape;
 use crate::state::AppState;
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/api/products/{productId}/restock-notification", post(register))
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(register))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = RestockRegistration)]
 struct Registration {
+    #[schema(value_type = Option<String>)]
     user_id: Option<UserId>,
     email: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = RestockRegistered)]
 struct Registered {
+    #[schema(value_type = String)]
     product_id: ProductId,
     email: String,
     status: &'static str,
 }
 
+/// Asks for a mail when a product that is gone is back.
+///
 /// 201 for a new registration, 200 for one that is there already. It stays until its mail is written.
+#[utoipa::path(
+    post,
+    path = "/api/products/{productId}/restock-notification",
+    operation_id = "askForRestockMail",
+    request_body = Registration,
+    responses((status = 201, body = Registered), (status = 200, body = Registered, description = "It is registered already."), Refused<(WithBody, OfShopper, P001)>),
+)]
 async fn register(
     State(state): State<AppState>,
     PathId(product_id): PathId<ProductId>,

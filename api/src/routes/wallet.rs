@@ -1,25 +1,29 @@
 //! A shopper's coupons, and what one would take off an order.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use common::{Coupon, CouponId, Discount, Refusal, UserId, WalletEntry, Won, check_coupon};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::extract::{JsonBody, Params};
+use crate::openapi::codes::{C002, C003, C005};
+use crate::openapi::{OfShopper, Refused, WithBody, WithInput, shapes};
 use crate::page::PageParams;
 use crate::problem::Problem;
 use crate::shape::Shape;
 use crate::state::AppState;
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/api/users/coupons", get(list)).route("/api/coupons/validate", post(validate))
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(validate))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(rename_all = "camelCase")]
 struct ListParams {
     user_id: Option<String>,
@@ -28,31 +32,42 @@ struct ListParams {
     cursor: Option<String>,
 }
 
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx::FromRow, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = WalletEntry)]
 struct Held {
     #[serde(skip)]
     entry: String,
     user_coupon_id: Uuid,
     coupon_id: String,
     name: String,
+    #[schema(value_type = shapes::DiscountType)]
     discount_type: String,
     discount_value: i64,
     max_discount_amount: Option<Won>,
     min_order_amount: Won,
+    #[schema(value_type = shapes::WalletStatus)]
     status: String,
     issued_at: DateTime<Utc>,
     used_at: Option<DateTime<Utc>>,
     expires_at: Option<DateTime<Utc>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Wallet {
     coupons: Vec<Held>,
     next_cursor: Option<String>,
 }
 
+/// A shopper's coupons, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/users/coupons",
+    operation_id = "listWallet",
+    params(ListParams),
+    responses((status = 200, body = Wallet), Refused<(WithInput, OfShopper)>),
+)]
 async fn list(
     State(state): State<AppState>,
     headers: HeaderMap,
@@ -93,24 +108,36 @@ async fn list(
     Ok(Json(Wallet { coupons, next_cursor }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = CouponQuestion)]
 struct Question {
+    #[schema(value_type = Option<String>)]
     user_id: Option<UserId>,
+    #[schema(value_type = String)]
     coupon_id: CouponId,
     order_amount: Won,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = CouponAnswer)]
 struct Valid {
     valid: bool,
+    #[schema(value_type = String)]
     coupon_id: CouponId,
     discount_amount: Won,
     final_amount: Won,
 }
 
-/// What the line would say if the order came now.
+/// What a coupon would take off an order: what the line would say if the order came now.
+#[utoipa::path(
+    post,
+    path = "/api/coupons/validate",
+    operation_id = "validateCoupon",
+    request_body = Question,
+    responses((status = 200, body = Valid), Refused<(WithBody, OfShopper, C002, C003, C005)>),
+)]
 async fn validate(
     State(state): State<AppState>,
     headers: HeaderMap,

@@ -13,6 +13,7 @@ mod faults;
 mod gate;
 mod kit;
 mod lifecycle;
+mod openapi;
 mod published_keys;
 mod status;
 mod worker;

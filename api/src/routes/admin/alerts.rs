@@ -2,33 +2,36 @@
 
 use std::collections::HashMap;
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::auth::Operator;
 use crate::extract::Params;
+use crate::openapi::{OfOperator, Refused, WithInput};
 use crate::page::PageParams;
 use crate::problem::Problem;
 use crate::shape::Shape;
 use crate::state::AppState;
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/api/admin/alerts", get(list))
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(list))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
 struct ListParams {
     status: Option<String>,
     limit: Option<String>,
     cursor: Option<String>,
 }
 
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx::FromRow, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Alert {
     alert_id: Uuid,
@@ -44,8 +47,9 @@ struct Alert {
     cursor: String,
 }
 
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx::FromRow, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = AlertDelivery)]
 struct Delivery {
     #[serde(skip)]
     alert_id: Uuid,
@@ -55,13 +59,21 @@ struct Delivery {
     last_error: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Alerts {
     alerts: Vec<Alert>,
     next_cursor: Option<String>,
 }
 
+/// What admins were told of, newest first, and how far each delivery has come.
+#[utoipa::path(
+    get,
+    path = "/api/admin/alerts",
+    operation_id = "listAlerts",
+    params(ListParams),
+    responses((status = 200, body = Alerts), Refused<(WithInput, OfOperator)>),
+)]
 async fn list(
     State(state): State<AppState>,
     _: Operator,

@@ -1,21 +1,24 @@
 //! Who changed what, and between which decisions.
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use runtime::postgres::Transaction;
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::auth::Operator;
 use crate::extract::Params;
+use crate::openapi::{OfOperator, Refused, WithInput};
 use crate::page::PageParams;
 use crate::problem::Problem;
 use crate::state::AppState;
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/api/admin/audit-log", get(list))
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(list))
 }
 
 /// A change, as it is written down.
@@ -53,8 +56,9 @@ impl Change<'_> {
     }
 }
 
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx::FromRow, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = AuditLogEntry)]
 struct Entry {
     #[serde(skip)]
     entry: String,
@@ -67,13 +71,22 @@ struct Entry {
     last_ticket: Option<i64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = AuditLog)]
 struct Entries {
     entries: Vec<Entry>,
     next_cursor: Option<String>,
 }
 
+/// Who changed what, newest first, before and after.
+#[utoipa::path(
+    get,
+    path = "/api/admin/audit-log",
+    operation_id = "listChanges",
+    params(PageParams),
+    responses((status = 200, body = Entries), Refused<(WithInput, OfOperator)>),
+)]
 async fn list(
     State(state): State<AppState>,
     _: Operator,

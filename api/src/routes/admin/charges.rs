@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use common::limits::MAX_NOTE_CHARS;
 use common::{RequestId, Won};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::audit_log::Change;
@@ -18,45 +20,43 @@ use crate::auth::Operator;
 use crate::error_table::Code;
 use crate::extract::{JsonBody, Named, Params, PathId};
 use crate::limits::VERDICT_WAIT_SECONDS;
+use crate::openapi::codes::R001;
+use crate::openapi::{OfOperator, Refused, WithBody, WithInput, shapes};
 use crate::page::PageParams;
 use crate::problem::Problem;
 use crate::shape::Shape;
 use crate::state::AppState;
 use crate::wait::end_after;
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/api/admin/charges", get(list)).route("/api/admin/charges/{chargeId}/resolve", post(resolve))
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(resolve))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
 struct ListParams {
     status: Option<String>,
     limit: Option<String>,
     cursor: Option<String>,
 }
 
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx::FromRow, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Charge {
     charge_id: Uuid,
     user_id: String,
     amount: Won,
     payment_method: String,
-    /// PENDING, SUCCEEDED or FAILED.
+    #[schema(value_type = shapes::ChargeStatus)]
     status: String,
     accepted_at: DateTime<Utc>,
-    /// When the gateway was asked first.
     began_at: DateTime<Utc>,
-    /// What the gateway calls it, where it said so.
     gateway_id: Option<String>,
-    /// How often it was asked again without learning the outcome.
     attempts: i32,
     last_error: Option<String>,
     next_attempt_at: Option<DateTime<Utc>>,
-    /// Since then the gateway is not asked any more.
     given_up_at: Option<DateTime<Utc>>,
     settled_at: Option<DateTime<Utc>>,
-    /// What an operator found out; none: the gateway said it, or nobody yet.
+    #[schema(value_type = Option<shapes::ChargeVerdict>)]
     verdict: Option<String>,
     verdict_by: Option<String>,
     note: Option<String>,
@@ -72,13 +72,21 @@ macro_rules! charge_columns {
     };
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Charges {
     charges: Vec<Charge>,
     next_cursor: Option<String>,
 }
 
+/// Charges of which it is not known whether the money was taken, or those that are settled, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/admin/charges",
+    operation_id = "listCharges",
+    params(ListParams),
+    responses((status = 200, body = Charges), Refused<(WithInput, OfOperator)>),
+)]
 async fn list(
     State(state): State<AppState>,
     _: Operator,
@@ -110,14 +118,24 @@ async fn list(
     Ok(Json(Charges { charges, next_cursor }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ChargeResolution)]
 struct Resolution {
+    #[schema(value_type = shapes::ChargeVerdict)]
     outcome: String,
     note: String,
 }
 
-/// The operator has looked into the gateway's own records. A worker settles it accordingly, as it would have with the
-/// gateway's word; what the gateway says before that counts.
+/// Settles a charge as the gateway's own records show.
+///
+/// A worker does it, as it would have with the gateway's word; what the gateway says before that counts.
+#[utoipa::path(
+    post,
+    path = "/api/admin/charges/{chargeId}/resolve",
+    operation_id = "resolveCharge",
+    request_body = Resolution,
+    responses((status = 200, body = Charge), Refused<(WithBody, OfOperator, R001)>),
+)]
 async fn resolve(
     State(state): State<AppState>,
     operator: Operator,

@@ -1,15 +1,17 @@
 //! Coupons: made and changed. The quantity can only be raised: what was promised stays promised.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::{get, patch};
-use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use common::CouponId;
 use common::limits::{MAX_AMOUNT_WON, MAX_DISCOUNT_PERCENT, MAX_VALID_DAYS};
 use lanes::Gate;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::audit_log::Change;
@@ -19,22 +21,24 @@ use crate::error_table::Code;
 use crate::extract::{JsonBody, Params, PathId, present};
 use crate::limits::MAX_COUPON_UNITS;
 use crate::lines::coupon_lane;
+use crate::openapi::codes::{C002, X004};
+use crate::openapi::{OfOperator, Refused, WithBody, WithInput, shapes};
 use crate::page::PageParams;
 use crate::problem::Problem;
 use crate::shape::Shape;
 use crate::state::AppState;
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/api/admin/coupons", get(list).post(create))
-        .route("/api/admin/coupons/{couponId}", patch(edit))
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(edit))
 }
 
-#[derive(Debug, Serialize, sqlx::FromRow)]
+#[derive(Debug, Serialize, sqlx::FromRow, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = AdminCoupon)]
 struct Coupon {
     coupon_id: String,
     name: String,
+    #[schema(value_type = shapes::DiscountType)]
     discount_type: String,
     discount_value: i64,
     max_discount_amount: Option<i64>,
@@ -87,11 +91,13 @@ impl DiscountType {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct NewCoupon {
+    #[schema(value_type = Option<String>)]
     coupon_id: Option<CouponId>,
     name: String,
+    #[schema(value_type = shapes::DiscountType)]
     discount_type: DiscountType,
     discount_value: i64,
     max_discount_amount: Option<i64>,
@@ -129,6 +135,14 @@ impl NewCoupon {
     }
 }
 
+/// Makes a coupon. An end that is over is allowed.
+#[utoipa::path(
+    post,
+    path = "/api/admin/coupons",
+    operation_id = "createCoupon",
+    request_body = NewCoupon,
+    responses((status = 201, body = Coupon), Refused<(WithBody, OfOperator, X004)>),
+)]
 async fn create(
     State(state): State<AppState>,
     operator: Operator,
@@ -171,15 +185,25 @@ async fn create(
     Ok((StatusCode::CREATED, Json(coupon)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = CouponEdit)]
 struct Edit {
     total_quantity: Option<i64>,
     /// Null takes the end away.
     #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<DateTime<Utc>>)]
     ends_at: Option<Option<DateTime<Utc>>>,
 }
 
+/// Raises the quantity of a coupon, or moves its end.
+#[utoipa::path(
+    patch,
+    path = "/api/admin/coupons/{couponId}",
+    operation_id = "changeCoupon",
+    request_body = Edit,
+    responses((status = 200, body = Coupon), Refused<(WithBody, OfOperator, C002)>),
+)]
 async fn edit(
     State(state): State<AppState>,
     operator: Operator,
@@ -265,13 +289,22 @@ async fn open_gate(state: &AppState, coupon_id: &CouponId, coupon: &Coupon) {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = AdminCoupons)]
 struct Coupons {
     coupons: Vec<Coupon>,
     next_cursor: Option<String>,
 }
 
+/// All coupons, by id.
+#[utoipa::path(
+    get,
+    path = "/api/admin/coupons",
+    operation_id = "listAllCoupons",
+    params(PageParams),
+    responses((status = 200, body = Coupons), Refused<(WithInput, OfOperator)>),
+)]
 async fn list(
     State(state): State<AppState>,
     _: Operator,

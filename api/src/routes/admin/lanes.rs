@@ -2,14 +2,16 @@
 
 use std::str::FromStr;
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use common::{Group, LaneName};
 use lanes::Lane;
 use serde::Serialize;
 use serde_json::json;
 use sqlx::PgPool;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::audit_log::Change;
 use super::change;
@@ -18,24 +20,24 @@ use crate::error_table::Code;
 use crate::extract::PathId;
 use crate::limits::{SHOWN_LANES_MAX, THROUGHPUT_BATCHES_MAX, THROUGHPUT_SECONDS};
 use crate::lines::Line;
+use crate::openapi::{OfOperator, Refused, WithInput};
 use crate::problem::Problem;
 use crate::state::AppState;
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/api/admin/lanes", get(show))
-        .route("/api/admin/lanes/{lane}/pause", post(pause))
-        .route("/api/admin/lanes/{lane}/resume", post(resume))
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(show)).routes(routes!(pause)).routes(routes!(resume))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = LaneGroups)]
 struct Shown {
     groups: Vec<ShownGroup>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = LaneGroup)]
 struct ShownGroup {
     group: String,
     depth: u64,
@@ -49,12 +51,20 @@ struct ShownGroup {
     paused_lanes: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = LaneDepth)]
 struct ShownLane {
     lane: String,
     depth: u64,
 }
 
+/// The lines as they stand now.
+#[utoipa::path(
+    get,
+    path = "/api/admin/lanes",
+    operation_id = "showLanes",
+    responses((status = 200, body = Shown), Refused<(OfOperator,)>),
+)]
 async fn show(State(state): State<AppState>, _: Operator) -> Result<Json<Shown>, Problem> {
     let groups = state.lines.all().map(|(group, line)| show_group(&state.pool, *group, line));
     let groups = futures::future::try_join_all(groups).await?;
@@ -140,8 +150,9 @@ fn shown_name(group: &str, lane: &str) -> String {
     if lane == WHOLE_GROUP { format!("{group}:{WHOLE_GROUP}") } else { lane.to_owned() }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = LanePaused)]
 struct Paused {
     lane: String,
     paused: bool,
@@ -149,16 +160,25 @@ struct Paused {
     waiting: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = LaneResumed)]
 struct Resumed {
     lane: String,
     paused: bool,
     was_paused: bool,
 }
 
+/// Holds one resource, or a whole group, without losing its line.
+///
 /// Postgres first: a pause that only Redis knew would be forgotten with its data. When the second half fails the
 /// operator is told, and repeating does both again.
+#[utoipa::path(
+    post,
+    path = "/api/admin/lanes/{lane}/pause",
+    operation_id = "pauseLane",
+    responses((status = 200, body = Paused), Refused<(WithInput, OfOperator)>),
+)]
 async fn pause(
     State(state): State<AppState>,
     operator: Operator,
@@ -185,6 +205,13 @@ async fn pause(
     Ok(Json(Paused { lane: lane_name, paused: true, waiting }))
 }
 
+/// Lets a lane go on.
+#[utoipa::path(
+    post,
+    path = "/api/admin/lanes/{lane}/resume",
+    operation_id = "resumeLane",
+    responses((status = 200, body = Resumed), Refused<(WithInput, OfOperator)>),
+)]
 async fn resume(
     State(state): State<AppState>,
     operator: Operator,

@@ -1,16 +1,18 @@
 //! Products: made, changed and restocked. A change applies at once, by a row lock and a relative update; it does not
 //! stand in line, so that a paused lane can still be restocked.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::{get, patch, post};
-use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use common::ProductId;
 use common::limits::MAX_DESCRIPTION_CHARS;
 use runtime::postgres::Transaction;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::audit_log::Change;
@@ -19,21 +21,21 @@ use crate::auth::Operator;
 use crate::error_table::Code;
 use crate::extract::{JsonBody, Params, PathId};
 use crate::limits::MAX_STOCK_PIECES;
+use crate::openapi::codes::{P001, X004};
+use crate::openapi::{OfOperator, Refused, WithBody, WithInput};
 use crate::page::PageParams;
 use crate::problem::Problem;
 use crate::routes::products::not_found;
 use crate::shape::Shape;
 use crate::state::AppState;
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/api/admin/products", get(list).post(create))
-        .route("/api/admin/products/{productId}", patch(edit))
-        .route("/api/admin/products/{productId}/stock", post(restock))
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(edit)).routes(routes!(restock))
 }
 
-#[derive(Debug, Serialize, sqlx::FromRow)]
+#[derive(Debug, Serialize, sqlx::FromRow, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = AdminProduct)]
 struct Product {
     product_id: String,
     name: String,
@@ -57,9 +59,10 @@ impl Product {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct NewProduct {
+    #[schema(value_type = Option<String>)]
     product_id: Option<ProductId>,
     name: String,
     #[serde(default)]
@@ -68,6 +71,14 @@ struct NewProduct {
     stock: i64,
 }
 
+/// Makes a product.
+#[utoipa::path(
+    post,
+    path = "/api/admin/products",
+    operation_id = "createProduct",
+    request_body = NewProduct,
+    responses((status = 201, body = Product), Refused<(WithBody, OfOperator, X004)>),
+)]
 async fn create(
     State(state): State<AppState>,
     operator: Operator,
@@ -109,13 +120,22 @@ async fn create(
     Ok((StatusCode::CREATED, Json(product)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ProductEdit)]
 struct Edit {
     name: Option<String>,
     description: Option<String>,
     price: Option<i64>,
 }
 
+/// Changes what a product is called and costs.
+#[utoipa::path(
+    patch,
+    path = "/api/admin/products/{productId}",
+    operation_id = "changeProduct",
+    request_body = Edit,
+    responses((status = 200, body = Product), Refused<(WithBody, OfOperator, P001)>),
+)]
 async fn edit(
     State(state): State<AppState>,
     operator: Operator,
@@ -157,11 +177,19 @@ async fn edit(
     Ok(Json(after))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct Restock {
     delta: i64,
 }
 
+/// Adds pieces to the stock, or takes some away. A rise from 0 sends the restock mails.
+#[utoipa::path(
+    post,
+    path = "/api/admin/products/{productId}/stock",
+    operation_id = "restockProduct",
+    request_body = Restock,
+    responses((status = 200, body = Product), Refused<(WithBody, OfOperator, P001)>),
+)]
 async fn restock(
     State(state): State<AppState>,
     operator: Operator,
@@ -243,13 +271,22 @@ async fn record(
     change.record(transaction).await
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = AdminProducts)]
 struct Products {
     products: Vec<Product>,
     next_cursor: Option<String>,
 }
 
+/// All products, by id.
+#[utoipa::path(
+    get,
+    path = "/api/admin/products",
+    operation_id = "listAllProducts",
+    params(PageParams),
+    responses((status = 200, body = Products), Refused<(WithInput, OfOperator)>),
+)]
 async fn list(
     State(state): State<AppState>,
     _: Operator,

@@ -1,38 +1,46 @@
 //! The whole history of a request: when it came, where it stood, who decided it with whom, and why.
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use common::{Envelope, Group, Kind, RequestId, UserId};
 use lanes::Status;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::auth::Operator;
 use crate::error_table::Code;
 use crate::extract::{Named, Params, PathId};
+use crate::openapi::codes::R001;
+use crate::openapi::{OfOperator, Refused, WithInput, shapes};
 use crate::page::PageParams;
 use crate::problem::Problem;
 use crate::state::AppState;
 use crate::status::time_of;
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/api/admin/requests", get(list)).route("/api/admin/requests/{requestId}", get(show))
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show))
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", untagged)]
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = RequestHistory)]
 enum History {
     /// Without an outcome yet.
+    #[serde(rename_all = "camelCase")]
     InLine {
         request_id: Uuid,
+        #[schema(value_type = shapes::RequestKind)]
         kind: &'static str,
         lane_group: String,
         user_id: String,
         lanes: Vec<String>,
         /// QUEUED, or PROCESSING where a worker has it.
+        #[schema(value_type = shapes::LineStatus)]
         status: &'static str,
         ticket: u64,
         accepted_at: DateTime<Utc>,
@@ -43,15 +51,18 @@ enum History {
     Decided(Box<Decided>),
 }
 
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx::FromRow, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = DecidedRequest)]
 struct Decided {
     request_id: Uuid,
+    #[schema(value_type = shapes::RequestKind)]
     kind: String,
     lane_group: String,
     /// None: the command could not be read.
     user_id: Option<String>,
     lanes: Vec<String>,
+    #[schema(value_type = shapes::FinalStatus)]
     status: String,
     ticket: i64,
     accepted_at: DateTime<Utc>,
@@ -72,8 +83,9 @@ struct Decided {
 }
 
 /// Who decided it, with whom. Empty where retention has removed it.
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx::FromRow, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = DecidedBatch)]
 struct Batch {
     batch_id: i64,
     size: Option<i32>,
@@ -93,6 +105,13 @@ macro_rules! decided_columns {
     };
 }
 
+/// The whole history of a request.
+#[utoipa::path(
+    get,
+    path = "/api/admin/requests/{requestId}",
+    operation_id = "showHistory",
+    responses((status = 200, body = History), Refused<(WithInput, OfOperator, R001)>),
+)]
 async fn show(
     State(state): State<AppState>,
     _: Operator,
@@ -166,22 +185,33 @@ async fn in_line(state: &AppState, id: RequestId) -> Result<Option<History>, Pro
     }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(rename_all = "camelCase")]
 struct ListParams {
+    #[param(required)]
     user_id: Option<String>,
     limit: Option<String>,
     cursor: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = DecidedRequests)]
 struct Requests {
     requests: Vec<Decided>,
     next_cursor: Option<String>,
 }
 
-/// What was decided for a shopper, newest first. Who still stands in line is found by the request's id.
+/// What was decided for a shopper, newest first.
+///
+/// Who still stands in line is found by the request's id.
+#[utoipa::path(
+    get,
+    path = "/api/admin/requests",
+    operation_id = "listDecided",
+    params(ListParams),
+    responses((status = 200, body = Requests), Refused<(WithInput, OfOperator)>),
+)]
 async fn list(
     State(state): State<AppState>,
     _: Operator,

@@ -3,13 +3,15 @@
 
 use std::collections::HashMap;
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use common::limits::MAX_NOTE_CHARS;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::audit_log::Change;
@@ -18,28 +20,31 @@ use crate::auth::Operator;
 use crate::error_table::Code;
 use crate::extract::{JsonBody, Named, Params, PathId};
 use crate::limits::RETRIED_ORDERS_MAX;
+use crate::openapi::codes::O001;
+use crate::openapi::{OfOperator, Refused, WithBody, WithInput};
 use crate::page::PageParams;
 use crate::problem::Problem;
 use crate::shape::Shape;
 use crate::state::AppState;
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/api/admin/sync-failures", get(list))
-        .route("/api/admin/sync-failures/retry-all", post(retry_all))
-        .route("/api/admin/sync-failures/{orderId}/retry", post(retry))
-        .route("/api/admin/sync-failures/{orderId}/resolve", post(resolve))
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(retry_all))
+        .routes(routes!(retry))
+        .routes(routes!(resolve))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
 struct ListParams {
     status: Option<String>,
     limit: Option<String>,
     cursor: Option<String>,
 }
 
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx::FromRow, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = SyncFailure)]
 struct Failure {
     order_id: Uuid,
     user_id: String,
@@ -60,8 +65,9 @@ struct Failure {
     cursor: String,
 }
 
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx::FromRow, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = SyncAttempt)]
 struct Attempt {
     #[serde(skip)]
     order_id: Uuid,
@@ -82,13 +88,22 @@ macro_rules! failure_columns {
     };
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = SyncFailures)]
 struct Failures {
     failures: Vec<Failure>,
     next_cursor: Option<String>,
 }
 
+/// Orders that the order system did not take in all retries, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/admin/sync-failures",
+    operation_id = "listSyncFailures",
+    params(ListParams),
+    responses((status = 200, body = Failures), Refused<(WithInput, OfOperator)>),
+)]
 async fn list(
     State(state): State<AppState>,
     _: Operator,
@@ -142,6 +157,12 @@ async fn add_attempts(state: &AppState, failures: &mut [Failure]) -> Result<(), 
 }
 
 /// One more attempt, as soon as a worker finds it. It raises no new alert.
+#[utoipa::path(
+    post,
+    path = "/api/admin/sync-failures/{orderId}/retry",
+    operation_id = "retrySync",
+    responses((status = 200, body = Failure), Refused<(WithInput, OfOperator, O001)>),
+)]
 async fn retry(
     State(state): State<AppState>,
     operator: Operator,
@@ -169,12 +190,21 @@ async fn retry(
     shown(&state, failure).await
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SyncsRetried)]
 struct Retried {
     retried: i64,
 }
 
-/// One more attempt for each that has none ahead. Of very many only a part; who gets that many asks again.
+/// One more attempt for each that has none ahead.
+///
+/// Of very many only a part; who gets that many asks again.
+#[utoipa::path(
+    post,
+    path = "/api/admin/sync-failures/retry-all",
+    operation_id = "retryAllSyncs",
+    responses((status = 200, body = Retried), Refused<(OfOperator,)>),
+)]
 async fn retry_all(State(state): State<AppState>, operator: Operator) -> Result<Json<Retried>, Problem> {
     let mut transaction = change(&state.pool).await?;
     let changed = sqlx::query(
@@ -203,12 +233,20 @@ async fn retry_all(State(state): State<AppState>, operator: Operator) -> Result<
     Ok(Json(Retried { retried }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = SyncResolution)]
 struct Resolution {
     note: String,
 }
 
 /// The operator has settled it by other means; nothing is sent any more.
+#[utoipa::path(
+    post,
+    path = "/api/admin/sync-failures/{orderId}/resolve",
+    operation_id = "resolveSync",
+    request_body = Resolution,
+    responses((status = 200, body = Failure), Refused<(WithBody, OfOperator, O001)>),
+)]
 async fn resolve(
     State(state): State<AppState>,
     operator: Operator,

@@ -1,15 +1,17 @@
 //! Users with an opening balance. Nobody needs one: a shopper without a row has balance 0.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::get;
-use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use common::limits::MAX_NAME_CHARS;
 use common::{LedgerKind, UserId};
 use runtime::postgres::Transaction;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::audit_log::Change;
@@ -17,16 +19,18 @@ use super::change;
 use crate::auth::Operator;
 use crate::error_table::Code;
 use crate::extract::{JsonBody, Params};
+use crate::openapi::codes::X004;
+use crate::openapi::{OfOperator, Refused, WithBody, WithInput};
 use crate::page::PageParams;
 use crate::problem::Problem;
 use crate::shape::Shape;
 use crate::state::AppState;
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/api/admin/users", get(list).post(create))
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(list, create))
 }
 
-#[derive(Debug, Serialize, sqlx::FromRow)]
+#[derive(Debug, Serialize, sqlx::FromRow, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct User {
     user_id: String,
@@ -37,9 +41,10 @@ struct User {
     created_at: DateTime<Utc>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct NewUser {
+    #[schema(value_type = Option<String>)]
     user_id: Option<UserId>,
     #[serde(default)]
     name: String,
@@ -47,6 +52,14 @@ struct NewUser {
     balance: i64,
 }
 
+/// Makes a user with an opening balance.
+#[utoipa::path(
+    post,
+    path = "/api/admin/users",
+    operation_id = "createUser",
+    request_body = NewUser,
+    responses((status = 201, body = User), Refused<(WithBody, OfOperator, X004)>),
+)]
 async fn create(
     State(state): State<AppState>,
     operator: Operator,
@@ -104,13 +117,21 @@ async fn open_ledger(transaction: &mut Transaction, user: &User) -> Result<(), P
     Ok(())
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Users {
     users: Vec<User>,
     next_cursor: Option<String>,
 }
 
+/// All users, by id.
+#[utoipa::path(
+    get,
+    path = "/api/admin/users",
+    operation_id = "listUsers",
+    params(PageParams),
+    responses((status = 200, body = Users), Refused<(WithInput, OfOperator)>),
+)]
 async fn list(
     State(state): State<AppState>,
     _: Operator,
