@@ -22,7 +22,7 @@ create table charges (
   status          text not null default 'PENDING' check (status in ('PENDING', 'SUCCEEDED', 'FAILED')),
   -- What the gateway calls it, where it said so.
   gateway_id      text,
-  -- How often settlement has asked, without learning the outcome.
+  -- How often the gateway was asked without saying what came of it.
   attempts        integer not null default 0,
   last_error      text,
   next_attempt_at timestamptz,
@@ -44,6 +44,8 @@ create table charges (
 create unique index charges_idempotency on charges (idempotency_key) where idempotency_key is not null;
 create index charges_due on charges (next_attempt_at) where status = 'PENDING' and next_attempt_at is not null;
 create index charges_pending on charges (charge_id desc) where status = 'PENDING';
+-- Whether a later charge of the same shopper has begun.
+create index charges_of_user on charges (user_id, ticket desc);
 create index charges_repeated on charges (repeat_of) where repeat_of is not null;
 
 -- Money is credited once.

@@ -137,8 +137,14 @@ struct Row {
     decided_at: DateTime<Utc>,
 }
 
-/// What Postgres knows: the outcome, or that a charge has begun.
+/// What Postgres knows: that a charge has begun, or the outcome. In this order: a charge that is settled meanwhile is found as
+/// an outcome.
 async fn archived(state: &AppState, id: RequestId, caller: &Caller) -> Result<Option<Found>, Problem> {
+    if id.group() == Some(Group::CHARGE)
+        && let Some(pending) = pending_charge(state, id, caller).await?
+    {
+        return Ok(Some(pending));
+    }
     let row: Option<Row> = sqlx::query_as(
         "select kind, user_id, ticket, status, outcome, accepted_at, decided_at
            from requests
@@ -147,10 +153,7 @@ async fn archived(state: &AppState, id: RequestId, caller: &Caller) -> Result<Op
     .bind(id.as_uuid())
     .fetch_optional(&state.pool)
     .await?;
-    if let Some(row) = row {
-        return shown(row.receipt(id).map_err(Problem::internal)?, caller).map(Some);
-    }
-    if id.group() == Some(Group::CHARGE) { pending_charge(state, id, caller).await } else { Ok(None) }
+    row.map(|row| shown(row.receipt(id).map_err(Problem::internal)?, caller)).transpose()
 }
 
 /// A charge that has left the line and is not settled yet.

@@ -179,8 +179,10 @@ pub mod alert_kind {
     pub const GROUP_HELD: &str = "GROUP_HELD";
     /// Nobody knows whether the money of a charge was taken, and the gateway is not asked any more.
     pub const CHARGE_UNSETTLED: &str = "CHARGE_UNSETTLED";
+    /// The gateway says something else of a charge than what it was settled as.
+    pub const CHARGE_CONTRADICTED: &str = "CHARGE_CONTRADICTED";
     /// All of them.
-    pub const ALL: [&str; 3] = [ORDER_SYNC_FAILED, GROUP_HELD, CHARGE_UNSETTLED];
+    pub const ALL: [&str; 4] = [ORDER_SYNC_FAILED, GROUP_HELD, CHARGE_UNSETTLED, CHARGE_CONTRADICTED];
 }
 
 /// States of a pooled connection: the values of the label `state`.

@@ -204,7 +204,7 @@ const DECIDE_TRIES_MAX: usize = 3;
 
 /// Ends after so long of this process' own time. While the process is stopped one step passes at most, so that whoever
 /// wakes from it hears what Postgres has to say before giving up on it.
-async fn patience(longest: Duration) {
+pub(crate) async fn patience(longest: Duration) {
     const STEPS: u32 = 8;
     let step = longest / STEPS;
     let mut steps = tokio::time::interval_at(Instant::now() + step, step);

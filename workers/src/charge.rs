@@ -2,24 +2,28 @@
 //! transaction open; whatever dies in between, settlement asks again with the same key. What the gateway does not say in
 //! time is left to settlement, too, and the lane is free for the next charge.
 
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::{ChargeBalance, Command, Outcome, Payment, Receipt, Refusal, RequestId};
 use lanes::{Batch, Decided, Entry, Lanes};
 use runtime::causes::chain;
 use runtime::fault_points::{Point, reached};
-use runtime::postgres::{Timeouts, begin};
+use runtime::postgres::{Timeouts, Transaction, begin};
 use sqlx::{PgConnection, PgPool};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::Shop;
-use crate::batch::{accepted, instant, key};
-use crate::clients::gateway::{Asked, Gateway};
+use crate::batch::{accepted, instant, key, patience};
+use crate::clients::gateway::{Answer, Asked, Gateway};
 use crate::faults::BatchFault;
-use crate::jobs::alerts;
+use crate::jobs::alerts::{self, Alert};
 use crate::metrics::record_outcomes;
-use crate::store::{self, BatchRow, NewCharge, OutcomeRow, StoreError};
+use crate::store::{self, BatchRow, EarlierCharge, EarlierOutcome, NewCharge, OutcomeRow, StoreError};
 
 /// How long a claim of a charge outlasts the question: noting what came of it must not race the next question.
 pub(crate) const CLAIM_MARGIN: Duration = Duration::from_secs(5);
@@ -29,6 +33,13 @@ const FIRST_PAUSE: Duration = Duration::from_secs(30);
 
 /// How often a charge is begun anew because somebody else began or settled it meanwhile.
 const BEGIN_TRIES_MAX: usize = 3;
+
+/// Transactions about charges that a process has open at once. They may wait for a user's row behind a batch of orders, and
+/// must not take the connections of other batches meanwhile.
+pub(crate) const TRANSACTIONS_MAX: u32 = 4;
+
+/// A gateway that is being asked when the process is to end has this long; then settlement asks.
+const ASKED_AT_THE_END_MAX: Duration = Duration::from_secs(4);
 
 /// What is left to do after the first transaction.
 enum Begun {
@@ -48,27 +59,66 @@ impl Shop {
         let Command::ChargeBalance(charge) = &command else {
             return Err(BatchFault::NotOfThisGroup);
         };
+        let began = Instant::now();
         let method = charge.payment_method.as_deref().unwrap_or(gateway.default_method());
         let outcome = match self.begin_charge(batch, entry, charge, method, gateway.timeout()).await? {
             Begun::Pending => None,
             Begun::Final(receipt) => Some(*receipt),
             Begun::Ask => {
                 reached(Point::BeforeGateway);
-                let asked =
-                    Asked { charge_id: entry.id, amount: charge.amount, payment_method: method, gateway_id: None };
-                let answer = gateway.ask(asked).await;
-                reached(Point::AfterGateway);
-                match answer.payment {
-                    Ok(payment) => self.settle_at_once(batch, &payment, answer.gateway_id.as_deref()).await,
-                    Err(why) => {
+                let asked = Asked {
+                    charge_id: entry.id,
+                    amount: charge.amount,
+                    payment_method: method,
+                    gateway_id: None,
+                    is_first: true,
+                };
+                match self.answer_of(gateway, asked, began).await {
+                    Some(Answer { payment: Ok(payment), gateway_id }) => {
+                        reached(Point::AfterGateway);
+                        self.settle_at_once(batch, &payment, gateway_id.as_deref()).await
+                    }
+                    Some(Answer { payment: Err(why), gateway_id }) => {
                         tracing::warn!("what came of charge {} is not known yet: the gateway {why}", entry.id);
-                        self.leave_open(entry.id, &why, answer.gateway_id.as_deref()).await;
+                        let pause = FIRST_PAUSE.saturating_sub(gateway.timeout()).max(CLAIM_MARGIN);
+                        let noted =
+                            store::note_unknown_charge(&self.pool, entry.id, &why, gateway_id.as_deref(), pause);
+                        self.try_to("noting that a charge is not known", entry.id, noted).await;
+                        None
+                    }
+                    None => {
+                        self.try_to("hastening a charge", entry.id, store::hasten_charge(&self.pool, entry.id)).await;
                         None
                     }
                 }
             }
         };
         Ok(Decided { outcomes: vec![outcome.map(|receipt| receipt.encode()).unwrap_or_default()], gates: vec![] })
+    }
+
+    /// What the gateway says; none: it was not asked, or the process ends before it has answered. It is not asked after the
+    /// charge's claim has run out, because this process was stopped meanwhile: others ask, and in the end the gateway
+    /// forgets the key.
+    async fn answer_of(&self, gateway: &Gateway, asked: Asked<'_>, began: Instant) -> Option<Answer> {
+        if began.elapsed() > gateway.timeout() + CLAIM_MARGIN {
+            return None;
+        }
+        tokio::select! {
+            answer = gateway.ask(asked) => Some(answer),
+            () = async {
+                self.shutdown.cancelled().await;
+                tokio::time::sleep(ASKED_AT_THE_END_MAX).await;
+            } => None,
+        }
+    }
+
+    /// That it fails does no harm: settlement looks at the charge all the same.
+    async fn try_to(&self, what: &str, charge_id: Uuid, doing: impl Future<Output = Result<(), StoreError>>) {
+        match tokio::time::timeout(self.lease, doing).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!("{what} failed, {charge_id}: {}", chain(&error)),
+            Err(_) => tracing::warn!("{what} failed, {charge_id}: Postgres did not answer"),
+        }
     }
 
     /// Whether the batch is a charge that has begun and is not settled.
@@ -97,7 +147,12 @@ impl Shop {
             key: key.as_ref(),
         };
         for _ in 0..BEGIN_TRIES_MAX {
-            match self.begin_once(batch, entry, &new, timeout).await {
+            let begun = tokio::select! {
+                biased;
+                begun = self.begin_once(batch, entry, &new, timeout) => begun,
+                () = patience(self.lease) => Err(BatchFault::NoAnswer),
+            };
+            match begun {
                 Err(BatchFault::DecidedMeanwhile { .. }) => {}
                 other => return other,
             }
@@ -112,17 +167,37 @@ impl Shop {
         new: &NewCharge<'_>,
         timeout: Duration,
     ) -> Result<Begun, BatchFault> {
-        let mut transaction = begin(&self.pool, self.timeouts).await.map_err(BatchFault::begin)?;
+        reached(Point::BeforeTransaction);
+        let (_room, mut transaction) = self.books.begin(self.timeouts).await.map_err(BatchFault::begin)?;
+        let last = store::lock_charges_of(&mut transaction, new.user_id).await?;
         let first = store::earlier_charge(&mut transaction, entry.id, new.key).await?;
         // The charge itself, or the one whose key it has.
         let known = first.as_ref().map_or(entry.id, |first| first.charge_id);
-        let earlier = store::earlier(&mut transaction, &[entry.id, known], &[]).await?;
+        let keys: Vec<_> = new.key.iter().map(|key| key.digest.clone()).collect();
+        let earlier = store::earlier(&mut transaction, &[entry.id, known], &keys).await?;
         if let Some(found) = earlier.by_request.get(&entry.id) {
             return Ok(Begun::Final(Box::new(found.receipt())));
         }
+        let is_known = first.as_ref().is_some_and(|first| first.charge_id == entry.id);
+        if !is_known && last >= entry.ticket {
+            let lane = entry.lanes.first().cloned().unwrap_or_default();
+            return Err(BatchFault::Overtaken { lane, ticket: entry.ticket, last });
+        }
+        // One with this key that never became a charge, because it could not be decided.
+        let undecidable = new.key.and_then(|key| earlier.by_key.get(&key.digest)).filter(|_| first.is_none());
+        let first = first.or_else(|| {
+            undecidable.map(|found| EarlierCharge {
+                charge_id: found.request_id.as_uuid(),
+                settled: true,
+                body_hash: found.body_hash.clone(),
+            })
+        });
+        let outcomes = earlier.by_request.values().chain(undecidable);
+        let outcomes: HashMap<Uuid, &EarlierOutcome> =
+            outcomes.map(|found| (found.request_id.as_uuid(), found)).collect();
         let begun = match first {
             Some(first) if first.charge_id == entry.id => {
-                store::hasten_charge(&mut transaction, entry.id).await?;
+                store::hasten_charge(&mut *transaction, entry.id).await?;
                 Begun::Pending
             }
             Some(first) if first.body_hash.as_ref() != new.key.map(|key| &key.body) => {
@@ -130,7 +205,7 @@ impl Shop {
                 self.decide_at_once(&mut transaction, batch, new, refused, None).await?
             }
             Some(first) if first.settled => {
-                let outcome = earlier.by_request.get(&first.charge_id).map(|found| found.outcome.clone());
+                let outcome = outcomes.get(&first.charge_id).map(|found| found.outcome.clone());
                 let outcome = outcome.ok_or(BatchFault::DecidedMeanwhile { source: None })?;
                 self.decide_at_once(&mut transaction, batch, new, outcome, Some(first.charge_id)).await?
             }
@@ -192,60 +267,102 @@ impl Shop {
         Ok(Begun::Final(Box::new(receipt)))
     }
 
-    /// What the gateway said is written down. Where that fails it is left to settlement, which asks again and hears the same:
-    /// the lane need not wait for Postgres.
+    /// What the gateway said is written down. Where that fails, or takes as long as a lease, it is left to settlement, which
+    /// asks again and hears the same: the lane need not wait for Postgres.
     async fn settle_at_once(&self, batch: &Batch, payment: &Payment, gateway_id: Option<&str>) -> Option<Receipt> {
         let charge_id = batch.entries.first().expect("a batch is never empty").id;
         let began = Instant::now();
-        match settle(&self.pool, self.timeouts, charge_id, payment, gateway_id).await {
-            Ok(Some(mut receipts)) => {
+        let settling = self.books.settle(self.timeouts, charge_id, payment, gateway_id);
+        match tokio::time::timeout(self.lease, settling).await {
+            Ok(Ok(Some(mut receipts))) => {
                 record_outcomes(batch.group.as_str(), receipts.iter(), began.elapsed());
                 let own = receipts.swap_remove(0);
                 tell(self.lanes_of(&batch.group), &receipts).await;
                 Some(own)
             }
             // Somebody else was quicker, and has told it.
-            Ok(None) => None,
-            Err(error) => {
+            Ok(Ok(None)) => None,
+            Ok(Err(error)) => {
                 tracing::warn!("charge {charge_id} could not be settled, and will be later: {}", chain(&error));
+                None
+            }
+            Err(_) => {
+                tracing::warn!("charge {charge_id} could not be settled in time, and will be later");
                 None
             }
         }
     }
+}
 
-    /// That this fails does no harm: the charge is asked about all the same.
-    async fn leave_open(&self, charge_id: Uuid, why: &str, gateway_id: Option<&str>) {
-        let noted = store::note_unknown_charge(&self.pool, charge_id, why, gateway_id, FIRST_PAUSE).await;
-        if let Err(error) = noted {
-            tracing::warn!("noting that charge {charge_id} is not known failed: {}", chain(&error));
+/// Where charges are written down. A copy shares the room for transactions.
+#[derive(Debug, Clone)]
+pub(crate) struct Books {
+    pool: PgPool,
+    room: Arc<Semaphore>,
+}
+
+impl Books {
+    pub(crate) fn new(pool: PgPool) -> Books {
+        Books { pool, room: Arc::new(Semaphore::new(TRANSACTIONS_MAX as usize)) }
+    }
+
+    async fn begin(&self, timeouts: Timeouts) -> Result<(SemaphorePermit<'_>, Transaction), sqlx::Error> {
+        let room = self.room.acquire().await.expect("the semaphore is never closed");
+        Ok((room, begin(&self.pool, timeouts).await?))
+    }
+
+    /// Settles a charge with what the gateway, or an operator, says of it. None: it was settled before.
+    ///
+    /// # Errors
+    /// When Postgres fails. It may have happened.
+    pub(crate) async fn settle(
+        &self,
+        timeouts: Timeouts,
+        charge_id: Uuid,
+        payment: &Payment,
+        gateway_id: Option<&str>,
+    ) -> Result<Option<Vec<Receipt>>, StoreError> {
+        let doing = |source| StoreError::Postgres { doing: "settling a charge", source };
+        let (_room, mut transaction) = self.begin(timeouts).await.map_err(doing)?;
+        let Some(settled) = store::settle_charge(&mut transaction, charge_id, payment, gateway_id).await? else {
+            if let Some(alert) = contradiction(&mut transaction, charge_id, payment, gateway_id).await? {
+                let is_new = alerts::raise_once(&mut transaction, &alert).await.map_err(doing)?;
+                transaction.commit().await.map_err(doing)?;
+                if is_new {
+                    alert.told();
+                }
+            }
+            return Ok(None);
+        };
+        if settled.was_given_up {
+            alerts::resolve_charge(&mut transaction, charge_id).await.map_err(doing)?;
         }
+        transaction.commit().await.map_err(doing)?;
+        Ok(Some(settled.receipts))
     }
 }
 
-/// Settles a charge with what the gateway, or an operator, says of it. None: it was settled before.
-///
-/// # Errors
-/// When Postgres fails. It may have happened.
-pub(crate) async fn settle(
-    pool: &PgPool,
-    timeouts: Timeouts,
+/// What an admin must hear of a charge that was settled otherwise than the gateway says now: an operator was wrong, or a
+/// process asked for the second time after the gateway had forgotten its key.
+async fn contradiction(
+    connection: &mut PgConnection,
     charge_id: Uuid,
     payment: &Payment,
     gateway_id: Option<&str>,
-) -> Result<Option<Vec<Receipt>>, StoreError> {
-    let doing = |source| StoreError::Postgres { doing: "settling a charge", source };
-    let mut transaction = begin(pool, timeouts).await.map_err(doing)?;
-    let Some(receipts) = store::settle_charge(&mut transaction, charge_id, payment, gateway_id).await? else {
-        if *payment == Payment::Taken && store::has_failed(&mut transaction, charge_id).await? {
-            tracing::error!(
-                "the gateway took the money of charge {charge_id}, which an operator had found to have failed"
-            );
-        }
+) -> Result<Option<Alert>, StoreError> {
+    let Some((settled_as, known_id)) = store::settled_as(connection, charge_id).await? else {
         return Ok(None);
     };
-    alerts::resolve_charge(&mut transaction, charge_id).await.map_err(doing)?;
-    transaction.commit().await.map_err(doing)?;
-    Ok(Some(receipts))
+    let said = match payment {
+        Payment::Taken => "it took the money".to_owned(),
+        Payment::Declined { reason } => format!("it did not take the money ({reason})"),
+    };
+    let contradicts = match (settled_as.as_str(), payment) {
+        ("SUCCEEDED", Payment::Taken) => known_id.zip(gateway_id).is_some_and(|(known, other)| known.as_str() != other),
+        ("SUCCEEDED", Payment::Declined { .. }) | (_, Payment::Taken) => true,
+        _ => false,
+    };
+    Ok(contradicts.then(|| Alert::charge_contradicted(charge_id, &settled_as, &said)))
 }
 
 /// Tells those who wait. Whoever is not reached asks again, and is told from Postgres.

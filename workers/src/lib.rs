@@ -40,6 +40,7 @@ use runtime::{
 };
 use tokio_util::sync::CancellationToken;
 
+use charge::{Books, TRANSACTIONS_MAX};
 use clients::{gateway::Gateway, mail::Mailer};
 use jobs::{
     alerts::Alerts,
@@ -53,6 +54,7 @@ use jobs::{
 
 pub use config::{Part, WorkersConfig};
 pub use shop::Shop;
+use shop::ShopParts;
 
 /// Lane entries of a batch: room for a full batch of orders with a few products each. One with many more lines takes
 /// fewer orders, so that a transaction stays well within its time-outs.
@@ -83,8 +85,8 @@ pub async fn run(config: WorkersConfig) -> anyhow::Result<()> {
     let ended = CancellationToken::new();
 
     let in_flight = config.lane.concurrency * u32::try_from(groups.len()).expect("there are at most 64 groups and one");
-    let pool =
-        postgres::pool(config.services.database_url.expose(), workers_pool_connections(in_flight), "droplane-workers")?;
+    let connections = workers_pool_connections(in_flight + TRANSACTIONS_MAX);
+    let pool = postgres::pool(config.services.database_url.expose(), connections, "droplane-workers")?;
     let limits = LineLimits::new(config.lane.max_depth);
     let link = Link::new(
         config.services.redis_url.expose(),
@@ -95,7 +97,8 @@ pub async fn run(config: WorkersConfig) -> anyhow::Result<()> {
     )?;
     let gateway = Gateway::new(&config.gateway, config.sync.allow_private_http_targets)?;
     let charges = Lanes::new(link.clone(), lane_group(Group::CHARGE), limits);
-    let settlement = Settlement::new(pool.clone(), gateway.clone(), charges, shutdown.clone());
+    let books = Books::new(pool.clone());
+    let settlement = Settlement::new(pool.clone(), books.clone(), gateway.clone(), charges, shutdown.clone());
     let parts = parts(&config, &pool, &link, settlement, &shutdown)?;
     let (asked, demanded) = (link.clone(), config.services.queue_durability);
     let readiness = Readiness::builder(shutdown.clone())
@@ -112,7 +115,7 @@ pub async fn run(config: WorkersConfig) -> anyhow::Result<()> {
     let worked = match started {
         Ok(true) => {
             let all = groups.into_iter().map(|group| Lanes::new(link.clone(), group, limits)).collect();
-            work(&config, parts, gateway, link.client(), all, &name, shutdown).await
+            work(&config, parts, (books, gateway), link.client(), all, &name, shutdown).await
         }
         Ok(false) => Ok(()),
         Err(error) => Err(error),
@@ -146,7 +149,7 @@ fn parts(
 async fn work(
     config: &WorkersConfig,
     parts: cron::Parts,
-    gateway: Option<Gateway>,
+    (books, gateway): (Books, Option<Gateway>),
     client: &redis::Client,
     all: Vec<Lanes>,
     name: &str,
@@ -159,7 +162,8 @@ async fn work(
             tracing::warn!("without PAYMENT_GATEWAY_URL nobody can be charged; charges wait in their line");
         }
         let announcer = parts.order_sync.as_ref().map(|_| Announcer::start(client)).transpose()?;
-        let shop = Shop::new(parts.pool.clone(), gateway, announcer, config.lane.lease, name, all.iter().cloned());
+        let shop = ShopParts { pool: parts.pool.clone(), books, gateway, announcer, shutdown: shutdown.clone() };
+        let shop = Shop::new(shop, config.lane.lease, name, all.iter().cloned());
         monitor = with_lanes(monitor, config, shop, &all, name);
     }
     if config.only.contains(&Part::Sync) {
@@ -181,14 +185,20 @@ async fn work(
         Ok(())
     });
     let worked = lifecycle::run_until_shutdown(shutdown, monitor).await;
-    if let Some(announced) = announced
-        && let Ok(ended) = tokio::time::timeout(SENDS_END_MAX, announced).await
-    {
-        ended.context("looking at announced orders")??;
-    }
-    if let Some(order_sync) = &parts.order_sync {
-        order_sync.finish(SENDS_END_MAX).await;
-    }
+    let sends_end = async {
+        if let Some(order_sync) = &parts.order_sync {
+            order_sync.finish(SENDS_END_MAX).await;
+        }
+    };
+    let announced_end = async {
+        if let Some(announced) = announced
+            && let Ok(Ok(Err(error)) | Err(error)) =
+                tokio::time::timeout(SENDS_END_MAX, announced).await.map(|ended| ended.map_err(anyhow::Error::from))
+        {
+            tracing::warn!("looking at announced orders did not end well: {error:#}");
+        }
+    };
+    tokio::join!(sends_end, announced_end);
     gauges.abort();
     worked?.context("running the workers")?;
     tracing::info!(worker = name, "workers {name} have finished what was in hand");

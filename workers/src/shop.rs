@@ -6,8 +6,9 @@ use lanes::{Batch, Group, Lanes};
 use runtime::postgres::Timeouts;
 use sqlx::PgPool;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio_util::sync::CancellationToken;
 
-use crate::{clients::gateway::Gateway, faults::FaultsInARow, jobs::order_sync::announce::Announcer};
+use crate::{charge::Books, clients::gateway::Gateway, faults::FaultsInARow, jobs::order_sync::announce::Announcer};
 
 /// Shared by all batches of a process. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -20,6 +21,10 @@ pub struct Shop {
     pub(crate) lease: Duration,
     /// The process' name, unique for ever.
     pub(crate) name: Arc<str>,
+    /// Where charges are written down.
+    pub(crate) books: Books,
+    /// Ends what would take long.
+    pub(crate) shutdown: CancellationToken,
     /// Whoever is told of orders that are committed.
     pub(crate) announcer: Option<Announcer>,
     /// Where money is taken; without it no charge comes here.
@@ -31,23 +36,34 @@ pub struct Shop {
     lanes: Arc<HashMap<Group, Lanes>>,
 }
 
+/// What a shop is made of.
+#[derive(Debug)]
+pub(crate) struct ShopParts {
+    /// Postgres.
+    pub pool: PgPool,
+    /// Where charges are written down.
+    pub books: Books,
+    /// Where money is taken, if anywhere.
+    pub gateway: Option<Gateway>,
+    /// Whoever is told of orders that are committed, if anybody.
+    pub announcer: Option<Announcer>,
+    /// Ends the process.
+    pub shutdown: CancellationToken,
+}
+
 /// Batches that a process may have in hand at once; more than it is configured for.
 const HANDS: u32 = 65_536;
 
 impl Shop {
     /// A shop whose batches come from these lanes.
-    pub(crate) fn new(
-        pool: PgPool,
-        gateway: Option<Gateway>,
-        announcer: Option<Announcer>,
-        lease: Duration,
-        name: &str,
-        lanes: impl IntoIterator<Item = Lanes>,
-    ) -> Self {
+    pub(crate) fn new(parts: ShopParts, lease: Duration, name: &str, lanes: impl IntoIterator<Item = Lanes>) -> Self {
+        let ShopParts { pool, books, gateway, announcer, shutdown } = parts;
         Self {
             pool,
+            books,
             gateway,
             announcer,
+            shutdown,
             timeouts: Timeouts::for_lease(lease),
             lease,
             name: name.into(),

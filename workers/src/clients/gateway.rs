@@ -17,6 +17,9 @@ use super::http::{ANSWER_MAX_BYTES, client, in_words};
 /// A gateway's reason is a word such as `insufficient_funds`; of a longer one the beginning is kept.
 const REASON_MAX_CHARS: usize = 100;
 
+/// The names that gateways give to payments have a few dozen characters.
+const ID_MAX_CHARS: usize = 255;
+
 /// A gateway that takes money. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Gateway {
@@ -38,6 +41,8 @@ pub(crate) struct Asked<'a> {
     pub payment_method: &'a str,
     /// What the gateway calls it, where it said so before.
     pub gateway_id: Option<&'a str>,
+    /// Whether nobody has asked before.
+    pub is_first: bool,
 }
 
 /// What the gateway says.
@@ -154,9 +159,9 @@ fn unknown(why: String) -> Answer {
 }
 
 async fn read(response: Response, asked: Asked<'_>) -> Answer {
-    let (status, is_new) = (response.status(), asked.gateway_id.is_none());
+    let status = response.status();
     match body_of(response).await {
-        Ok(body) => judge(status, &body, asked.amount, is_new),
+        Ok(body) => judge(status, &body, asked),
         Err(why) => unknown(why),
     }
 }
@@ -173,23 +178,24 @@ async fn body_of(mut response: Response) -> Result<Vec<u8>, String> {
     Ok(body)
 }
 
-/// What an answer means. Only two kinds of answers say for good that no money was taken: the card was declined, or the
-/// request was wrong in itself. Everything else that is no success may come of a payment that went through; so may all
-/// that is said of a payment which the gateway had named before, and only cannot show now.
-fn judge(status: StatusCode, body: &[u8], amount: Won, is_new: bool) -> Answer {
+/// What an answer means. Only two kinds of answers say for good that no money was taken: the card was declined, or, when it
+/// was asked for the first time, the request was wrong in itself. Later that may come of an address or a secret that was
+/// changed since. Everything else that is no success may come of a payment that went through; so may all that is said of a
+/// payment which the gateway had named before, and only cannot show now.
+fn judge(status: StatusCode, body: &[u8], asked: Asked<'_>) -> Answer {
     if status.is_success() {
         return match serde_json::from_slice::<Intent>(body) {
-            Ok(intent) => intent.answer(amount),
+            Ok(intent) => intent.answer(asked.amount),
             Err(_) => unknown(format!("answered {} without a payment", status.as_u16())),
         };
     }
     let said = serde_json::from_slice::<ErrorBody>(body).ok().map(|body| body.error);
     let kind = said.as_ref().and_then(|refused| refused.kind.as_deref()).unwrap_or_default();
-    let is_final = is_new
+    let is_final = asked.gateway_id.is_none()
         && match status {
             // Stripe says `card_error`; what speaks its language is not always as exact.
             StatusCode::PAYMENT_REQUIRED => kind == "card_error" || kind == "invalid_request_error",
-            StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => kind == "invalid_request_error",
+            StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => asked.is_first && kind == "invalid_request_error",
             _ => false,
         };
     match &said {
@@ -214,26 +220,36 @@ impl Intent {
                 let reason = self.last_payment_error.map(|refused| refused.reason("card_declined"));
                 Ok(Payment::Declined { reason: reason.unwrap_or(self.status) })
             }
-            other => Err(format!("the payment is {other}")),
+            other => Err(format!("the payment is {}", word(other))),
         };
-        Answer { payment, gateway_id: Some(self.id) }
+        // An id that cannot be kept is as good as none.
+        let is_id = (1..=ID_MAX_CHARS).contains(&self.id.len()) && self.id.bytes().all(|b| b.is_ascii_graphic());
+        Answer { payment, gateway_id: is_id.then_some(self.id) }
     }
 }
 
 impl Refused {
     /// The most exact of the words that it comes with.
     fn reason(&self, otherwise: &str) -> String {
-        let word = self.decline_code.as_deref().or(self.code.as_deref()).unwrap_or(otherwise);
-        word.chars().filter(|c| !c.is_control()).take(REASON_MAX_CHARS).collect()
+        word(self.decline_code.as_deref().or(self.code.as_deref()).unwrap_or(otherwise))
     }
+}
+
+/// A word of the gateway that can be kept and shown.
+fn word(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(REASON_MAX_CHARS).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn asked(gateway_id: Option<&str>, is_first: bool) -> Asked<'_> {
+        Asked { charge_id: Uuid::nil(), amount: 500, payment_method: "pm", gateway_id, is_first }
+    }
+
     fn check(status: u16, body: &str, payment: Result<Payment, &str>, id: Option<&str>) {
-        let answer = judge(StatusCode::from_u16(status).unwrap(), body.as_bytes(), 500, true);
+        let answer = judge(StatusCode::from_u16(status).unwrap(), body.as_bytes(), asked(None, true));
         let meant = Answer { payment: payment.map_err(str::to_owned), gateway_id: id.map(str::to_owned) };
         assert_eq!(answer, meant, "{status} {body}");
     }
@@ -251,6 +267,8 @@ mod tests {
         let failed = r#""status":"requires_payment_method","last_payment_error":{"code":"card_declined","decline_code":"lost_card"}"#;
         check(200, &intent(failed), declined("lost_card"), Some("pi_1"));
         check(200, &intent(r#""status":"processing""#), Err("the payment is processing"), Some("pi_1"));
+        let nameless = intent(r#""status":"succeeded""#).replace("pi_1", r"pi\u0000");
+        check(200, &nameless, Ok(Payment::Taken), None);
         let other = r#"{"id":"pi_1","amount":50000,"status":"succeeded"}"#;
         check(200, other, Err("took 50000 won where 500 were asked for"), Some("pi_1"));
     }
@@ -271,8 +289,12 @@ mod tests {
         let in_use = error(r#""type":"invalid_request_error","code":"idempotency_key_in_use""#);
         check(409, &in_use, Err("answered 409: idempotency_key_in_use"), None);
         check(401, &error(r#""type":"invalid_request_error""#), Err("answered 401: invalid_request_error"), None);
-        let looked_up = judge(StatusCode::NOT_FOUND, missing.as_bytes(), 500, false);
-        assert_eq!(looked_up.payment, Err("answered 404: resource_missing".to_owned()));
+        for later in [asked(Some("pi_1"), false), asked(None, false)] {
+            let answer = judge(StatusCode::NOT_FOUND, missing.as_bytes(), later);
+            assert_eq!(answer.payment, Err("answered 404: resource_missing".to_owned()), "{later:?}");
+        }
+        let repeated = judge(StatusCode::PAYMENT_REQUIRED, card.as_bytes(), asked(None, false));
+        assert_eq!(repeated.payment, declined("insufficient_funds").map_err(str::to_owned));
         for status in [301, 400, 402, 403, 404, 429, 500, 503] {
             check(status, "<html>", Err(&*format!("answered {status}")), None);
         }

@@ -79,6 +79,16 @@ impl Alert {
         let details = json!({"chargeId": charge_id, "userId": user_id, "amount": amount, "lastError": last_error});
         Alert { kind: alert_kind::CHARGE_UNSETTLED, text, details }
     }
+
+    /// The gateway says something else of a charge than what it was settled as.
+    pub(crate) fn charge_contradicted(charge_id: Uuid, settled_as: &str, said: &str) -> Alert {
+        let text = format!(
+            "Charge {charge_id} was settled as {settled_as}, and the gateway says now: {said}. Look for its chargeId in the \
+             gateway's own records, and give back or collect the money."
+        );
+        let details = json!({"chargeId": charge_id, "settledAs": settled_as, "said": said});
+        Alert { kind: alert_kind::CHARGE_CONTRADICTED, text, details }
+    }
 }
 
 /// Writes an alert in the transaction that found it out.
@@ -95,6 +105,25 @@ pub(crate) async fn raise(transaction: &mut Transaction, alert: &Alert) -> anyho
         .await
         .context("raising an alert")?;
     Ok(())
+}
+
+/// Writes an alert of a charge, unless there is one of its kind already; says whether it was written.
+///
+/// # Errors
+/// When Postgres fails.
+pub(crate) async fn raise_once(connection: &mut PgConnection, alert: &Alert) -> Result<bool, sqlx::Error> {
+    let raised = sqlx::query(
+        "insert into alerts (alert_id, kind, text, details)
+         select $1, $2, $3, $4
+          where not exists (select from alerts where kind = $2 and details ->> 'chargeId' = $4 ->> 'chargeId')",
+    )
+    .bind(Uuid::now_v7())
+    .bind(alert.kind)
+    .bind(&alert.text)
+    .bind(&alert.details)
+    .execute(connection)
+    .await?;
+    Ok(raised.rows_affected() == 1)
 }
 
 /// Ends the alerts of orders that the order system has taken after all.

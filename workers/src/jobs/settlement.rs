@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::alerts::{self, Alert};
-use crate::charge::{self, CLAIM_MARGIN};
+use crate::charge::{Books, CLAIM_MARGIN, tell};
 use crate::clients::gateway::{Asked, Gateway};
 use crate::metrics::record_outcomes;
 use crate::store::{self, DueCharge};
@@ -42,6 +42,7 @@ pub struct Settlement(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     pool: PgPool,
+    books: Books,
     gateway: Option<Gateway>,
     /// The line that charges stand in, over which those who wait are told.
     lanes: Lanes,
@@ -50,37 +51,50 @@ struct Shared {
 
 impl Settlement {
     /// Without a gateway only what operators found out is done.
-    pub(crate) fn new(pool: PgPool, gateway: Option<Gateway>, lanes: Lanes, shutdown: CancellationToken) -> Settlement {
-        Settlement(Arc::new(Shared { pool, gateway, lanes, shutdown }))
+    pub(crate) fn new(
+        pool: PgPool,
+        books: Books,
+        gateway: Option<Gateway>,
+        lanes: Lanes,
+        shutdown: CancellationToken,
+    ) -> Settlement {
+        Settlement(Arc::new(Shared { pool, books, gateway, lanes, shutdown }))
     }
 
     /// Asks about every charge that is due.
     ///
     /// # Errors
-    /// When Postgres fails. What was claimed and not settled is due again when its claim has run out.
+    /// The first fault of Postgres. What was claimed and not settled is due again when its claim has run out.
     pub async fn sweep(&self) -> anyhow::Result<()> {
         let shared = &self.0;
         let pending = store::pending_charges(&shared.pool).await?;
         metrics::charges_pending().set(pending.count as f64);
         metrics::charges_oldest_seconds().set(pending.oldest_seconds);
-        let (began, claim) = (Instant::now(), self.claim());
+        let (began, claim, mut fault) = (Instant::now(), self.claim(), None);
         while began.elapsed() < SWEEP_MAX && !shared.shutdown.is_cancelled() {
+            let claimed_at = Instant::now();
             let due = store::claim_due_charges(&shared.pool, ASKED_TOGETHER_MAX, claim, ASKED_MAX).await?;
             if due.is_empty() {
                 break;
             }
-            let settling = futures::stream::iter(due).map(|charge| async move { self.settle(&charge).await });
+            let settling =
+                futures::stream::iter(due).map(|charge| async move { self.settle(&charge, claimed_at).await });
             let results: Vec<anyhow::Result<()>> = settling.buffer_unordered(ASKED_TOGETHER_MAX).collect().await;
-            results.into_iter().collect::<anyhow::Result<()>>()?;
+            // One that cannot be settled holds up nobody.
+            fault = fault.or(results.into_iter().find_map(Result::err));
         }
-        Ok(())
+        fault.map_or(Ok(()), Err)
     }
 
     fn claim(&self) -> Duration {
         self.0.gateway.as_ref().map_or(Duration::ZERO, Gateway::timeout) + CLAIM_MARGIN
     }
 
-    async fn settle(&self, charge: &DueCharge) -> anyhow::Result<()> {
+    async fn settle(&self, charge: &DueCharge, claimed_at: Instant) -> anyhow::Result<()> {
+        if claimed_at.elapsed() > self.claim() {
+            // This process was stopped meanwhile; others ask, and in the end the gateway forgets the key.
+            return Ok(());
+        }
         let payment = match charge.verdict.as_deref() {
             Some("SUCCEEDED") => Payment::Taken,
             Some(_) => Payment::Declined { reason: FOUND_TO_HAVE_FAILED.to_owned() },
@@ -105,10 +119,10 @@ impl Settlement {
 
     async fn finish(&self, charge_id: Uuid, payment: &Payment, gateway_id: Option<&str>) -> anyhow::Result<()> {
         let began = Instant::now();
-        let settled = charge::settle(&self.0.pool, Timeouts::CHANGE, charge_id, payment, gateway_id).await;
+        let settled = self.0.books.settle(Timeouts::CHANGE, charge_id, payment, gateway_id).await;
         if let Some(receipts) = settled.context("settling a charge")? {
             record_outcomes(self.0.lanes.group().as_str(), receipts.iter(), began.elapsed());
-            charge::tell(&self.0.lanes, &receipts).await;
+            tell(&self.0.lanes, &receipts).await;
         }
         Ok(())
     }
@@ -139,5 +153,6 @@ fn asked(charge: &DueCharge) -> Asked<'_> {
         amount: charge.amount,
         payment_method: &charge.payment_method,
         gateway_id: charge.gateway_id.as_deref(),
+        is_first: false,
     }
 }

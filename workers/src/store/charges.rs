@@ -1,15 +1,12 @@
-//! Charges: begun before the gateway is asked, settled once it is known what it did. Whoever locks a charge and a user locks
-//! the charge first.
+//! Beginning a charge: it is noted before the gateway is asked.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use common::{Outcome, Payment, Receipt, RequestId, UserId, Won};
-use sqlx::{FromRow, PgConnection, PgPool};
+use common::{UserId, Won};
+use sqlx::{FromRow, PgConnection, PgExecutor};
 use uuid::Uuid;
 
-use super::lock::{Locked, lock_users, parse_id};
-use super::write::insert_ledger;
 use super::{Doing, StoreError, counted};
 use crate::batch::Key;
 
@@ -69,6 +66,30 @@ pub async fn earlier_charge(
     .doing("looking for an earlier charge")
 }
 
+/// Until the end of the transaction no other charge of the shopper begins. Answers the highest ticket of those that have.
+///
+/// Charges have no lane row that could carry a fence; their tickets are the fence.
+///
+/// # Errors
+/// When Postgres fails, or the lock is not to be had in time.
+pub async fn lock_charges_of(connection: &mut PgConnection, user_id: &UserId) -> Result<u64, StoreError> {
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended('charge:' || $1, 0))")
+        .bind(user_id.as_str())
+        .execute(&mut *connection)
+        .await
+        .doing("locking the charges of a shopper")?;
+    // A statement of its own, so that it sees what was committed while the lock was waited for.
+    let last: i64 = sqlx::query_scalar(
+        "select greatest((select coalesce(max(ticket), 0) from charges where user_id = $1),
+                         (select coalesce(max(ticket), 0) from requests where user_id = $1 and lane_group = 'charge'))",
+    )
+    .bind(user_id.as_str())
+    .fetch_one(connection)
+    .await
+    .doing("looking for later charges of a shopper")?;
+    Ok(last.unsigned_abs())
+}
+
 /// Whether the charge has begun and is not settled.
 ///
 /// # Errors
@@ -79,18 +100,6 @@ pub async fn is_pending_charge(connection: &mut PgConnection, charge_id: Uuid) -
         .fetch_one(connection)
         .await
         .doing("looking whether a charge is pending")
-}
-
-/// Whether the charge is settled, without its money.
-///
-/// # Errors
-/// When Postgres fails.
-pub async fn has_failed(connection: &mut PgConnection, charge_id: Uuid) -> Result<bool, StoreError> {
-    sqlx::query_scalar("select exists (select from charges where charge_id = $1 and status = 'FAILED')")
-        .bind(charge_id)
-        .fetch_one(connection)
-        .await
-        .doing("looking whether a charge has failed")
 }
 
 /// Begins a charge, which the caller alone may ask the gateway about for as long as `claim`. Settlement asks from `ask_again`
@@ -136,259 +145,15 @@ pub async fn begin_charge(
 ///
 /// # Errors
 /// When Postgres fails.
-pub async fn hasten_charge(connection: &mut PgConnection, charge_id: Uuid) -> Result<(), StoreError> {
+pub async fn hasten_charge(executor: impl PgExecutor<'_>, charge_id: Uuid) -> Result<(), StoreError> {
     sqlx::query(
         "update charges
             set next_attempt_at = clock_timestamp(), claimed_until = null
           where charge_id = $1 and status = 'PENDING' and attempts = 0 and next_attempt_at is not null",
     )
     .bind(charge_id)
-    .execute(connection)
+    .execute(executor)
     .await
     .doing("hastening a charge")?;
     Ok(())
-}
-
-/// A charge that is asked about.
-#[derive(Debug, Clone, FromRow)]
-pub struct DueCharge {
-    /// Its id, and the gateway's idempotency key.
-    pub charge_id: Uuid,
-    /// Whose balance.
-    pub user_id: String,
-    /// How much.
-    pub amount: Won,
-    /// With what it is paid.
-    pub payment_method: String,
-    /// What the gateway calls it, where it said so.
-    pub gateway_id: Option<String>,
-    /// What an operator found out.
-    pub verdict: Option<String>,
-    /// Why asking before did not help.
-    pub last_error: Option<String>,
-    /// Whether it is so old that the gateway may have forgotten its key.
-    pub too_old: bool,
-}
-
-/// Claims up to `limit` charges that are to be asked about, those first that have waited for longest. Those older than
-/// `asked_max` come, too: they are to be given up.
-///
-/// # Errors
-/// When Postgres fails.
-pub async fn claim_due_charges(
-    pool: &PgPool,
-    limit: usize,
-    claim: Duration,
-    asked_max: Duration,
-) -> Result<Vec<DueCharge>, StoreError> {
-    sqlx::query_as(
-        "with due as (
-           select charge_id
-             from charges
-            where status = 'PENDING'
-              and next_attempt_at <= now()
-              and (claimed_until is null or claimed_until <= now())
-            order by next_attempt_at
-            limit $1
-              for no key update skip locked
-         )
-         update charges
-            set claimed_until = clock_timestamp() + make_interval(secs => $2)
-           from due
-          where charges.charge_id = due.charge_id
-         returning charges.charge_id, user_id, amount, payment_method, gateway_id, verdict, last_error,
-                   began_at < now() - make_interval(secs => $3) as too_old",
-    )
-    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-    .bind(claim.as_secs_f64())
-    .bind(asked_max.as_secs_f64())
-    .fetch_all(pool)
-    .await
-    .doing("claiming charges that are due")
-}
-
-/// Notes that the gateway was asked, and what came of it is not known. It is asked again after `pause`, or at once settled
-/// as an operator has found out meanwhile.
-///
-/// # Errors
-/// When Postgres fails.
-pub async fn note_unknown_charge(
-    pool: &PgPool,
-    charge_id: Uuid,
-    error: &str,
-    gateway_id: Option<&str>,
-    pause: Duration,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "update charges
-            set attempts = attempts + 1,
-                last_error = $2,
-                gateway_id = coalesce($3, gateway_id),
-                claimed_until = null,
-                next_attempt_at = clock_timestamp()
-                                  + make_interval(secs => case when verdict is null then $4 else 0 end)
-          where charge_id = $1 and status = 'PENDING'",
-    )
-    .bind(charge_id)
-    .bind(error)
-    .bind(gateway_id)
-    .bind(pause.as_secs_f64())
-    .execute(pool)
-    .await
-    .doing("noting that a charge is unknown")?;
-    Ok(())
-}
-
-/// Gives a charge up: nobody asks any more, an operator must find out. False when it is settled, or was given up before.
-///
-/// # Errors
-/// When Postgres fails.
-pub async fn give_up_charge(connection: &mut PgConnection, charge_id: Uuid) -> Result<bool, StoreError> {
-    let given_up = sqlx::query(
-        "update charges
-            set given_up_at = clock_timestamp(), next_attempt_at = null, claimed_until = null
-          where charge_id = $1 and status = 'PENDING' and given_up_at is null and verdict is null",
-    )
-    .bind(charge_id)
-    .execute(connection)
-    .await
-    .doing("giving up a charge")?;
-    Ok(given_up.rows_affected() == 1)
-}
-
-/// Pending charges, repeats aside.
-#[derive(Debug, FromRow)]
-pub struct PendingCharges {
-    /// How many.
-    pub count: i64,
-    /// How long the oldest of them has been pending; 0 when there is none.
-    pub oldest_seconds: f64,
-}
-
-/// Counts what is not settled yet.
-///
-/// # Errors
-/// When Postgres fails.
-pub async fn pending_charges(pool: &PgPool) -> Result<PendingCharges, StoreError> {
-    sqlx::query_as(
-        "select count(*) as count,
-                coalesce(greatest(0, extract(epoch from clock_timestamp() - min(began_at))), 0)::float8 as oldest_seconds
-           from charges
-          where status = 'PENDING' and repeat_of is null",
-    )
-    .fetch_one(pool)
-    .await
-    .doing("counting pending charges")
-}
-
-#[derive(FromRow)]
-struct Settled {
-    charge_id: Uuid,
-    ticket: i64,
-    accepted_at: DateTime<Utc>,
-}
-
-/// Settles a charge that is pending, and those that repeat it: the balance, the ledger and the outcomes. None when it was
-/// settled before, which is as good; the caller's own charge comes first.
-///
-/// # Errors
-/// When Postgres fails, or a statement did not change what was meant.
-pub async fn settle_charge(
-    connection: &mut PgConnection,
-    charge_id: Uuid,
-    payment: &Payment,
-    gateway_id: Option<&str>,
-) -> Result<Option<Vec<Receipt>>, StoreError> {
-    let pending: Option<(String, Won)> = sqlx::query_as(
-        "select user_id, amount
-           from charges
-          where charge_id = $1 and status = 'PENDING'
-            for no key update",
-    )
-    .bind(charge_id)
-    .fetch_optional(&mut *connection)
-    .await
-    .doing("locking a charge")?;
-    let Some((user, amount)) = pending else {
-        return Ok(None);
-    };
-    let user_id: UserId = parse_id("locking a charge", &user)?;
-    let mut locked = Locked::default();
-    if *payment == Payment::Taken {
-        lock_users(connection, &[user], &mut locked).await?;
-    }
-    let balance = locked.users.get(&user_id).map_or(0, |user| user.balance);
-    let settled_at: DateTime<Utc> = sqlx::query_scalar("select clock_timestamp()")
-        .fetch_one(&mut *connection)
-        .await
-        .doing("asking for the time")?;
-    let (outcome, entry) = common::settle(charge_id, &user_id, amount, balance, payment, settled_at);
-    if let Some(entry) = entry {
-        let result = sqlx::query("update users set balance = $2 where user_id = $1")
-            .bind(user_id.as_str())
-            .bind(entry.balance_after)
-            .execute(&mut *connection)
-            .await
-            .doing("raising a balance")?;
-        counted(result, 1, "raising a balance")?;
-        insert_ledger(connection, &[entry]).await?;
-    }
-    let settled = record(connection, charge_id, &outcome, settled_at, gateway_id).await?;
-    Ok(Some(settled.into_iter().map(|settled| settled.receipt(&user_id, &outcome, settled_at)).collect()))
-}
-
-/// Writes what came of a charge, for it and for those that repeat it.
-async fn record(
-    connection: &mut PgConnection,
-    charge_id: Uuid,
-    outcome: &Outcome,
-    settled_at: DateTime<Utc>,
-    gateway_id: Option<&str>,
-) -> Result<Vec<Settled>, StoreError> {
-    sqlx::query(
-        "update charges
-            set status = $2, settled_at = $3, gateway_id = coalesce($4, gateway_id),
-                next_attempt_at = null, claimed_until = null
-          where (charge_id = $1 or repeat_of = $1) and status = 'PENDING'",
-    )
-    .bind(charge_id)
-    .bind(outcome.status())
-    .bind(settled_at)
-    .bind(gateway_id)
-    .execute(&mut *connection)
-    .await
-    .doing("settling a charge")?;
-    sqlx::query_as(
-        "with settled as (
-           insert into requests (request_id, lane_group, ticket, decision, batch_id, kind, user_id, lanes, status, outcome,
-                                 accepted_at, decided_at, idempotency_key, body_hash, repeat_of)
-           select charge_id, 'charge', ticket, decision, batch_id, 'BALANCE_CHARGE', user_id, array['charge:' || user_id],
-                  $2, $3, accepted_at, $4, idempotency_key, body_hash, repeat_of
-             from charges
-            where charge_id = $1 or repeat_of = $1
-           returning request_id as charge_id, ticket, accepted_at
-         )
-         select * from settled order by charge_id <> $1",
-    )
-    .bind(charge_id)
-    .bind(outcome.status())
-    .bind(outcome.to_json())
-    .bind(settled_at)
-    .fetch_all(connection)
-    .await
-    .doing("recording what came of a charge")
-}
-
-impl Settled {
-    fn receipt(self, user_id: &UserId, outcome: &Outcome, settled_at: DateTime<Utc>) -> Receipt {
-        Receipt {
-            request_id: RequestId::from_uuid(self.charge_id),
-            kind: common::Kind::BalanceCharge,
-            user_id: Some(user_id.clone()),
-            ticket: self.ticket.unsigned_abs(),
-            accepted_at: self.accepted_at,
-            decided_at: settled_at,
-            outcome: outcome.clone(),
-        }
-    }
 }

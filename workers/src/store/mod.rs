@@ -11,11 +11,11 @@ mod load;
 mod lock;
 mod outcomes;
 mod park;
+mod settle;
 mod write;
 
 pub use charges::{
-    DueCharge, NewCharge, begin_charge, claim_due_charges, earlier_charge, give_up_charge, has_failed, hasten_charge,
-    is_pending_charge, note_unknown_charge, pending_charges, settle_charge,
+    EarlierCharge, NewCharge, begin_charge, earlier_charge, hasten_charge, is_pending_charge, lock_charges_of,
 };
 pub use earlier::{Earlier, EarlierOutcome, earlier};
 pub use forget::{forget_batches, forget_requests};
@@ -23,6 +23,9 @@ pub use load::load;
 pub use lock::{Locked, lock};
 pub use outcomes::{BatchRow, OutcomeRow, insert_batch, insert_outcomes};
 pub use park::{PARKED_PER_MINUTE_MAX, hold_group, insert_parked, parked_lately};
+pub use settle::{
+    DueCharge, claim_due_charges, give_up_charge, note_unknown_charge, pending_charges, settle_charge, settled_as,
+};
 pub use write::{move_fences, write};
 
 use sqlx::postgres::PgQueryResult;

@@ -177,6 +177,8 @@ async fn note_verdict(
             set verdict = $2, verdict_by = $3, verdict_at = clock_timestamp(), note = $4,
                 next_attempt_at = clock_timestamp()
           where charge_id = $1 and status = 'PENDING' and repeat_of is null
+                -- not while the gateway is asked for the first time
+            and attempts > 0
          returning ",
         charge_columns!()
     ))

@@ -121,6 +121,10 @@ async fn show(
     if let Some(waiting) = in_line(&state, id).await? {
         return Ok(Json(waiting));
     }
+    // First, so that one that is settled meanwhile is found as decided.
+    if let Some(pending) = pending_charge(&state, id).await? {
+        return Ok(Json(pending));
+    }
     let row: Option<Decided> = sqlx::query_as(concat!(
         "select ",
         decided_columns!(),
@@ -132,10 +136,7 @@ async fn show(
     .bind(id.as_uuid())
     .fetch_optional(&state.pool)
     .await?;
-    if let Some(row) = row {
-        return Ok(Json(History::Decided(Box::new(row))));
-    }
-    pending_charge(&state, id).await?.map(Json).ok_or_else(|| Problem::new(Code::R001))
+    row.map(|row| Json(History::Decided(Box::new(row)))).ok_or_else(|| Problem::new(Code::R001))
 }
 
 /// A charge that has left the line and is not settled yet.

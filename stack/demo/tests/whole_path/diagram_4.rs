@@ -9,9 +9,9 @@ use stack::{wait_for, wait_for_async};
 
 use crate::shop::{DEADLINE, Shop, answer};
 
-const AMOUNT: i64 = 50_000;
+pub const AMOUNT: i64 = 50_000;
 
-async fn open(gateway: &Sandbox) -> Shop {
+pub async fn open(gateway: &Sandbox) -> Shop {
     Shop::open_with(&[
         ("PAYMENT_GATEWAY_URL", &gateway.url()),
         ("PAYMENT_GATEWAY_SECRET", "sk_test_any"),
@@ -21,21 +21,21 @@ async fn open(gateway: &Sandbox) -> Shop {
 }
 
 /// Charges with a key, and answers what a shopper hears who waits so long for it.
-async fn charge(shop: &Shop, key: &str, wait_seconds: u32) -> (u16, Value) {
+pub async fn charge(shop: &Shop, key: &str, wait_seconds: u32) -> (u16, Value) {
     let request = shop.request(Method::POST, "/api/users/balance/charge");
     let request = request.json(&json!({"userId": "user1", "amount": AMOUNT}));
     answer(request.header("idempotency-key", key).header("prefer", format!("wait={wait_seconds}"))).await
 }
 
-async fn balance(shop: &Shop) -> Value {
+pub async fn balance(shop: &Shop) -> Value {
     shop.get("/api/users/balance?userId=user1").await.1["balance"].clone()
 }
 
-fn id_of(request: &Value) -> String {
+pub fn id_of(request: &Value) -> String {
     request["requestId"].as_str().unwrap_or_else(|| panic!("no request: {request}")).to_owned()
 }
 
-async fn document(shop: &Shop, id: &str) -> Value {
+pub async fn document(shop: &Shop, id: &str) -> Value {
     let (status, document) = shop.get(&format!("/api/requests/{id}?wait=10")).await;
     assert_eq!(status, 200, "{document}");
     document
@@ -50,7 +50,7 @@ async fn wait_until_settled(shop: &Shop, id: &str) -> Value {
 }
 
 /// As if the time had come to ask the gateway again.
-async fn ask_again_now(shop: &Shop) {
+pub async fn ask_again_now(shop: &Shop) {
     let hastened = sqlx::query(
         "update charges set next_attempt_at = now(), claimed_until = null where status = 'PENDING' and repeat_of is null",
     );
@@ -59,7 +59,7 @@ async fn ask_again_now(shop: &Shop) {
 }
 
 /// The money of one charge, and nothing else: taken once, credited once, and every promise holds.
-async fn check_charged_once(shop: &Shop, gateway: &Sandbox) {
+pub async fn check_charged_once(shop: &Shop, gateway: &Sandbox) {
     assert_eq!(gateway.arrived().ledger.len(), 1, "the card was charged once");
     assert_eq!(balance(shop).await, AMOUNT);
     let history = shop.get("/api/users/balance/history?userId=user1").await.1;
@@ -68,7 +68,7 @@ async fn check_charged_once(shop: &Shop, gateway: &Sandbox) {
     check_audit(shop).await;
 }
 
-async fn check_audit(shop: &Shop) {
+pub async fn check_audit(shop: &Shop) {
     let report = shop.admin_get("/audit").await;
     assert_eq!(report["ok"], true, "{report:#}");
 }

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod charge_zombies;
 mod crashes;
 mod diagram_1;
 mod diagram_2;

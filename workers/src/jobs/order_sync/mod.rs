@@ -82,16 +82,18 @@ impl OrderSync {
         let began = Instant::now();
         while began.elapsed() < SWEEP_MAX {
             // At least one send must be possible; as many as are, are claimed together.
-            let permit = tokio::select! {
+            let mut room = tokio::select! {
                 permit = Arc::clone(&shared.sending).acquire_owned() => permit.expect("the semaphore is never closed"),
                 () = shared.shutdown.cancelled() => return Ok(()),
             };
-            let room = 1 + shared.sending.available_permits();
-            let claimed = claim_due(&shared.pool, room, self.claim()).await?;
+            if let Some(more) = self.room_for(SENDS_IN_FLIGHT_MAX) {
+                room.merge(more);
+            }
+            let claimed = claim_due(&shared.pool, room.num_permits(), self.claim()).await?;
             if claimed.is_empty() {
                 return Ok(());
             }
-            self.send_all(claimed, permit).await;
+            self.send_all(claimed, room);
         }
         Ok(())
     }
@@ -102,15 +104,22 @@ impl OrderSync {
     /// When Postgres fails.
     pub async fn look_at(&self, orders: Vec<Uuid>) -> anyhow::Result<()> {
         let shared = &self.0;
-        let Ok(permit) = Arc::clone(&shared.sending).try_acquire_owned() else {
+        let Some(room) = self.room_for(orders.len()) else {
             return Ok(());
         };
-        let claimed = claim_announced(&shared.pool, &orders, self.claim()).await?;
+        let claimed = claim_announced(&shared.pool, &orders, room.num_permits(), self.claim()).await?;
         if !claimed.is_empty() && !shared.shutdown.is_cancelled() {
             metrics::sync_announced().increment(claimed.len() as u64);
-            self.send_all(claimed, permit).await;
+            self.send_all(claimed, room);
         }
         Ok(())
+    }
+
+    /// Room for sending up to so many orders now; none: there is no room.
+    fn room_for(&self, orders: usize) -> Option<OwnedSemaphorePermit> {
+        let sending = &self.0.sending;
+        let free = u32::try_from(sending.available_permits().min(orders)).unwrap_or(u32::MAX);
+        (free > 0).then(|| Arc::clone(sending).try_acquire_many_owned(free).ok())?
     }
 
     /// For how long somebody who sends an order has it.
@@ -118,17 +127,13 @@ impl OrderSync {
         self.0.target.timeout() + CLAIM_MARGIN
     }
 
-    /// Begins to send these orders, as soon as there is room for each; for the first one there is.
-    async fn send_all(&self, claimed: Vec<Claimed>, permit: OwnedSemaphorePermit) {
-        let shared = &self.0;
-        let mut permit = Some(permit);
+    /// Begins to send these orders at once: no more are claimed than there is room for, so no claim runs out while its order
+    /// waits.
+    fn send_all(&self, claimed: Vec<Claimed>, mut room: OwnedSemaphorePermit) {
         for order in claimed {
-            let permit = match permit.take() {
-                Some(permit) => permit,
-                None => Arc::clone(&shared.sending).acquire_owned().await.expect("the semaphore is never closed"),
-            };
+            let permit = room.split(1).expect("no more orders are claimed than there is room for");
             let sync = self.clone();
-            shared.under_way.spawn(async move { sync.send(order, permit).await });
+            self.0.under_way.spawn(async move { sync.send(order, permit).await });
         }
     }
 

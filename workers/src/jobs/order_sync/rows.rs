@@ -100,11 +100,17 @@ pub(super) async fn claim_due(pool: &PgPool, limit: usize, claim: Duration) -> a
     with_items(pool, rows).await
 }
 
-/// Claims those of these orders that are due.
-pub(super) async fn claim_announced(pool: &PgPool, orders: &[Uuid], claim: Duration) -> anyhow::Result<Vec<Claimed>> {
-    let rows = sqlx::query_as(claim!("and order_id = any($1)"))
+/// Claims up to `limit` of these orders that are due.
+pub(super) async fn claim_announced(
+    pool: &PgPool,
+    orders: &[Uuid],
+    limit: usize,
+    claim: Duration,
+) -> anyhow::Result<Vec<Claimed>> {
+    let rows = sqlx::query_as(claim!("and order_id = any($1) limit $3"))
         .bind(orders)
         .bind(claim.as_secs_f64())
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all(pool)
         .await
         .context("claiming orders that were announced")?;
