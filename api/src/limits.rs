@@ -87,6 +87,12 @@ pub const RETRIED_ORDERS_MAX: i64 = 20_000;
 /// Characters of a search for products.
 pub const MAX_SEARCH_CHARS: usize = 100;
 
+/// Of how many days the popular products are when nobody says it: the days for which the answer is kept ready.
+pub const DEFAULT_POPULAR_DAYS: u8 = 3;
+
+/// How many popular products are shown when nobody says it: as many as are kept ready.
+pub const DEFAULT_POPULAR_PRODUCTS: u8 = 5;
+
 /// Characters of a request id that a client chose; longer or odd ones are replaced by ours.
 pub const REQUEST_ID_MAX_CHARS: usize = 64;
 

@@ -25,6 +25,9 @@ const TAGS: &[(&str, &str, &str)] = &[
     ("/", "Service", "Probes, and this document."),
 ];
 
+const SHOPPERS_TOKEN: &str =
+    "A JWT that names the shopper. With `AUTH_MODE=off` none is demanded, and whoever `userId` names is believed.";
+
 /// The derive knows an alias by the name of its type.
 const WON: (&str, &str) = ("#/components/schemas/i64", "#/components/schemas/Won");
 
@@ -44,9 +47,10 @@ pub fn finish(described: OpenApi) -> Value {
     document["components"]["schemas"] = Value::Object(with_ours(document["components"]["schemas"].take()));
     rename_won(&mut document);
     describe_members(&mut document);
+    let schemas = document["components"]["schemas"].clone();
     for (path, item) in members_of(&mut document["paths"]) {
         for (_, operation) in members_of(item) {
-            finish_operation(path, operation);
+            finish_operation(path, operation, &schemas);
         }
     }
     let shared = shared(&document);
@@ -156,7 +160,7 @@ fn sent(document: &Value) -> BTreeSet<String> {
     found
 }
 
-fn finish_operation(path: &str, operation: &mut Value) {
+fn finish_operation(path: &str, operation: &mut Value, schemas: &Value) {
     let tag = TAGS.iter().find(|(begins, ..)| path.starts_with(begins)).map_or("Service", |(_, name, _)| name);
     operation["tags"] = json!([tag]);
     let is_command = operation["responses"]["202"]["$ref"].as_str().is_some_and(|to| to.ends_with(commands::ACCEPTED));
@@ -176,6 +180,10 @@ fn finish_operation(path: &str, operation: &mut Value) {
     operation["parameters"] = Value::Array(parameters(path, operation["parameters"].as_array(), is_command));
     if let Some(body) = operation.get_mut("requestBody") {
         body["description"] = json!(format!("At most {BODY_MAX_BYTES} bytes. Members that are not known are ignored."));
+        // No body counts as one without members.
+        let schema = body.pointer("/content/application~1json/schema/$ref").and_then(Value::as_str);
+        let schema = schema.and_then(|reference| schemas.get(reference.rsplit('/').next()?));
+        body["required"] = json!(schema.is_some_and(|schema| schema.get("required").is_some()));
     }
 }
 
@@ -241,7 +249,7 @@ fn shared(document: &Value) -> Value {
             },
         },
         "securitySchemes": {
-            "shopper": bearer("A JWT that names the shopper. With `AUTH_MODE=off` none is demanded, and `userId` is believed."),
+            "shopper": bearer(SHOPPERS_TOKEN),
             "operator": bearer("`ADMIN_TOKEN`, or a JWT whose `role` is `admin`."),
         },
     })

@@ -10,7 +10,9 @@ use common::limits::{
 use popular::limits::{MAX_POPULAR_DAYS, MAX_POPULAR_PRODUCTS};
 use serde_json::{Value, json};
 
-use crate::limits::{MAX_COUPON_UNITS, MAX_SEARCH_CHARS, MAX_STOCK_PIECES};
+use crate::limits::{
+    DEFAULT_POPULAR_DAYS, DEFAULT_POPULAR_PRODUCTS, MAX_COUPON_UNITS, MAX_SEARCH_CHARS, MAX_STOCK_PIECES,
+};
 
 /// The member, or schema and member where it means something else there; an example, in JSON; what it means. A comment at
 /// the member itself goes before.
@@ -235,15 +237,20 @@ pub fn bounds(schema: &str, name: &str) -> Option<Value> {
 
 /// What a parameter looks like, and what it means; none: nobody has said it.
 pub fn parameter(path: &str, name: &str) -> Option<(Value, &'static str)> {
-    let number = |range: RangeInclusive<u64>, default: u64| json!({"type": "integer", "minimum": range.start(), "maximum": range.end(), "default": default, "examples": [default]});
+    let number = |range: RangeInclusive<u64>, default: u64| {
+        let (least, most) = (range.start(), range.end());
+        json!({"type": "integer", "minimum": least, "maximum": most, "default": default, "examples": [default]})
+    };
     let text = |example: &str| json!({"type": "string", "examples": [example]});
     let words = |words: &[&str]| json!({"type": "string", "enum": words});
     let of_server = || text(super::example::EXAMPLE_ID);
     Some(match (path, name) {
         ("/api/products/popular", "days") => {
-            (number(1..=MAX_POPULAR_DAYS.into(), 3), "Of the last so many times 24 hours.")
+            (number(1..=MAX_POPULAR_DAYS.into(), DEFAULT_POPULAR_DAYS.into()), "Of the last so many times 24 hours.")
         }
-        ("/api/products/popular", "limit") => (number(1..=MAX_POPULAR_PRODUCTS.into(), 5), "So many products."),
+        ("/api/products/popular", "limit") => {
+            (number(1..=MAX_POPULAR_PRODUCTS.into(), DEFAULT_POPULAR_PRODUCTS.into()), "So many products.")
+        }
         (_, "limit") => (number(1..=MAX_PAGE_ROWS.into(), DEFAULT_PAGE_ROWS.into()), "At most so many rows."),
         (_, "cursor") => (text(""), "The `nextCursor` of the page before; empty: the first page."),
         (_, "q") => {
@@ -253,10 +260,11 @@ pub fn parameter(path: &str, name: &str) -> Option<(Value, &'static str)> {
         ("/api/admin/alerts", "status") => (words(&["open", "resolved"]), "Only those; left out: all."),
         ("/api/admin/charges", "status") => (words(&["pending", "settled"]), "Only those; left out: the pending ones."),
         (_, "status") => (words(&["open", "resolved"]), "Only those; left out: the open ones."),
-        (_, "wait") => (
-            json!({"type": "integer", "minimum": 0, "examples": [5], "description": format!("More than {MAX_WAIT_SECONDS} is {MAX_WAIT_SECONDS}.")}),
-            "Hold the answer for up to so many seconds until the status is final.",
-        ),
+        (_, "wait") => {
+            let rule = format!("More than {MAX_WAIT_SECONDS} is {MAX_WAIT_SECONDS}.");
+            let seconds = json!({"type": "integer", "minimum": 0, "examples": [5], "description": rule});
+            (seconds, "Hold the answer for up to so many seconds until the status is final.")
+        }
         (_, "productId" | "userId" | "couponId") => {
             let mut schema = id(name)?;
             let (example, description) = member("", name)?;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::Path;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
 };
@@ -12,9 +11,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::Config;
 
-use super::Refused;
 use super::codes::X001;
+use super::{Refused, WithInput};
 use crate::error_table::Code;
+use crate::extract::PathId;
 use crate::problem::Problem;
 
 const PAGE: &str = include_str!("page/page.html");
@@ -65,10 +65,10 @@ async fn show() -> Response {
                 (String = "image/png", example = "PNG")
             ),
         ),
-        Refused<(X001,)>,
+        Refused<(WithInput, X001)>,
     ),
 )]
-async fn file(Path(name): Path<String>) -> Result<Response, Problem> {
+async fn file(PathId(name): PathId<String>) -> Result<Response, Problem> {
     if name == SCRIPT_NAME {
         return Ok(([(CONTENT_TYPE, "text/javascript")], SCRIPT).into_response());
     }

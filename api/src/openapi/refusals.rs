@@ -1,5 +1,4 @@
-//! The errors that an endpoint can answer with: named by the handler in groups and codes, written down from the table of
-//! errors.
+//! The errors that an endpoint can answer with: the handler names groups and codes, the table of errors says the rest.
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -225,9 +224,9 @@ const MAYBE: &str = "requestId";
 
 /// The members that belong to a code, each with an example.
 fn members(code: Code) -> Vec<(&'static str, Value)> {
-    let won = |description: &str, example: i64| json!({"type": "integer", "format": "int64", "description": description, "examples": [example]});
-    let text =
-        |description: &str, example: &str| json!({"type": "string", "description": description, "examples": [example]});
+    let scalar = |kind: &str, description: &str, example: Value| json!({"type": kind, "description": description, "examples": [example]});
+    let won = |description: &str, example: i64| scalar("integer", description, json!(example));
+    let text = |description: &str, example: &str| scalar("string", description, json!(example));
     match code {
         Code::V001 => vec![(
             "errors",

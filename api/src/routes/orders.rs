@@ -49,7 +49,10 @@ struct Order {
     path = "/api/orders",
     operation_id = "placeOrder",
     request_body = Order,
-    responses(Accepted<OrderPlaced>, Refused<(WithBody, OfShopper, InTheLine, P001, P002, C002, C003, C005, O002, PAY001)>),
+    responses(
+        Accepted<OrderPlaced>,
+        Refused<(WithBody, OfShopper, InTheLine, P001, P002, C002, C003, C005, O002, PAY001)>,
+    ),
 )]
 async fn place(
     State(state): State<AppState>,

@@ -11,6 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::extract::Params;
+use crate::limits::{DEFAULT_POPULAR_DAYS, DEFAULT_POPULAR_PRODUCTS};
 use crate::openapi::{FromPostgres, Refused, WithInput, shapes};
 use crate::problem::Problem;
 use crate::shape::Shape;
@@ -19,9 +20,6 @@ use crate::state::AppState;
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list))
 }
-
-const DEFAULT_DAYS: u8 = 3;
-const DEFAULT_PRODUCTS: u8 = 5;
 
 #[derive(Deserialize, utoipa::IntoParams)]
 struct ListParams {
@@ -52,8 +50,8 @@ impl ListParams {
             shape.demand(number.is_some(), field, format!("must be between 1 and {most}"));
             number.unwrap_or(default)
         };
-        let days = number("days", self.days, DEFAULT_DAYS, MAX_POPULAR_DAYS);
-        let products = number("limit", self.limit, DEFAULT_PRODUCTS, MAX_POPULAR_PRODUCTS);
+        let days = number("days", self.days, DEFAULT_POPULAR_DAYS, MAX_POPULAR_DAYS);
+        let products = number("limit", self.limit, DEFAULT_POPULAR_PRODUCTS, MAX_POPULAR_PRODUCTS);
         shape.checked()?;
         Ok(Question::new(days, products).expect("both are within their bounds"))
     }

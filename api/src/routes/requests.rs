@@ -66,7 +66,7 @@ async fn show(
     Ok(found.answer(Language::of(&headers)))
 }
 
-/// The same as server-sent events: the document at once, whenever it changes, and every 15 seconds; the last one is final.
+/// The same as server-sent events: the document at once, every 15 seconds, and when it is decided.
 #[utoipa::path(
     get,
     path = "/api/requests/{requestId}/events",

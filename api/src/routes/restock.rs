@@ -49,7 +49,11 @@ struct Registered {
     path = "/api/products/{productId}/restock-notification",
     operation_id = "askForRestockMail",
     request_body = Registration,
-    responses((status = 201, body = Registered), (status = 200, body = Registered, description = "It is registered already."), Refused<(WithBody, OfShopper, P001)>),
+    responses(
+        (status = 201, body = Registered),
+        (status = 200, body = Registered, description = "It is registered already."),
+        Refused<(WithBody, OfShopper, P001)>,
+    ),
 )]
 async fn register(
     State(state): State<AppState>,

@@ -1,6 +1,7 @@
 //! The document says what the shop does: it is whole, its examples are true, and real answers are as it tells.
 
 mod document;
+mod odd_calls;
 mod real;
 
 use std::collections::BTreeSet;
@@ -147,6 +148,11 @@ async fn bodies_that_are_none_are_refused_as_told() {
             assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
             document.check(&method, path, &answer);
         }
+        let without = send(request()).await;
+        document.check(&method, path, &without);
+        let misses =
+            without.body["errors"][0]["message"] == "must be given" && without.body["errors"][0]["field"] != "userId";
+        assert_eq!(misses, operation["requestBody"]["required"] == true, "{method} {path}: {without:?}");
     }
 }
 

@@ -161,6 +161,7 @@ async fn shoppers_read(client: &mut Client<'_>) {
         ("/docs", 200),
         ("/docs/[file=start.js]", 200),
         ("/docs/[file=nothing.js]", 404),
+        ("/docs/[file=%ff]", 400),
         ("/openapi.json", 200),
         ("/api/products?q=노트", 200),
         ("/api/products?limit=101", 400),
