@@ -1,8 +1,10 @@
 //! The world outside as the demo has it: the workers find their way to the sandbox, and it believes their signature.
 
+use std::collections::BTreeSet;
+
 use reqwest::Method;
 use sandbox::{Options, Sandbox, Signature};
-use serde_json::json;
+use serde_json::{Value, json};
 use stack::wait_for_async;
 
 use crate::shop::{DEADLINE, Shop};
@@ -23,6 +25,17 @@ async fn an_order_and_a_restock_arrive_in_the_sandbox() {
 
     let arrived = wait_for_async("the order to be told of", DEADLINE, || async { world.arrived().orders.pop() }).await;
     assert_eq!((arrived.signature, &arrived.json()["orderId"]), (Signature::Good, &placed["orderId"]));
+
+    // What the shop sends is what its document tells of.
+    let document = shop.get("/openapi.json").await.1;
+    let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    let described = |schema: &str| names(&document["components"]["schemas"][schema]["properties"]);
+    assert_eq!(names(&arrived.json()), described("SyncedOrder"));
+    assert_eq!(names(&arrived.json()["items"][0]), described("SyncedItem"));
+    let headers = document.pointer("/webhooks/orderSync/post/parameters").and_then(Value::as_array).unwrap();
+    for header in headers.iter().filter_map(|parameter| parameter["name"].as_str()) {
+        assert!(arrived.headers.contains_key(header), "{header} is not in {:?}", arrived.headers);
+    }
 
     let wish = json!({"userId": "user1", "email": "me@example.com"});
     let (status, _) = shop.send(Method::POST, "/api/products/P1/restock-notification", &wish).await;
