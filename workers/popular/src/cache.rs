@@ -112,14 +112,29 @@ impl Cache {
 
     /// What is kept; or the promise to count, given to one caller of all processes at a time.
     async fn look_or_promise(&self, question: Question, promise: &str) -> RedisResult<Look> {
-        let mut redis = self.0.redis.clone();
-        if let Some(json) = redis::cmd("GET").arg(question.key()).query_async::<Option<String>>(&mut redis).await? {
-            return Ok(Look::Kept(json.into()));
+        if let Some(json) = self.look(question).await? {
+            return Ok(Look::Kept(json));
         }
         let mut promising = redis::cmd("SET");
         promising.arg(promise_key(question)).arg(promise).arg("NX").arg("PX").arg(milliseconds(FILL_MAX));
-        let promised: Option<String> = promising.query_async(&mut redis).await?;
-        Ok(if promised.is_some() { Look::Mine } else { Look::Somebodys })
+        let promised: Option<String> = promising.query_async(&mut self.0.redis.clone()).await?;
+        if promised.is_none() {
+            return Ok(Look::Somebodys);
+        }
+        // Somebody else may have kept the answer and ended a promise between our look and ours.
+        match self.look(question).await? {
+            Some(json) => {
+                self.take_back(question, promise).await?;
+                Ok(Look::Kept(json))
+            }
+            None => Ok(Look::Mine),
+        }
+    }
+
+    async fn look(&self, question: Question) -> RedisResult<Option<Arc<str>>> {
+        let mut looking = redis::cmd("GET");
+        let kept: Option<String> = looking.arg(question.key()).query_async(&mut self.0.redis.clone()).await?;
+        Ok(kept.map(Into::into))
     }
 
     async fn fill(&self, question: Question, promise: &str) -> Result<Arc<str>, sqlx::Error> {

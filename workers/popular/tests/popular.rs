@@ -179,8 +179,12 @@ async fn a_year_of_real_orders_is_counted_exactly() {
     assert!(compare(&pool, Utc::now()).await > 700, "there was something to compare");
 }
 
+/// Counts are counted for the whole process, so only one test at a time has caches.
+static CACHES: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 #[tokio::test(flavor = "multi_thread")]
 async fn many_who_ask_at_once_wait_for_one_count() {
+    let _alone = CACHES.lock().await;
     const CALLERS: usize = 100;
     let pool = shop().await;
     insert(&pool, &[(Utc::now() - TimeDelta::hours(1), ["P1".to_owned()].into())]).await;
@@ -214,6 +218,7 @@ async fn many_who_ask_at_once_wait_for_one_count() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_hangs_up_while_counting_leaves_the_answer_to_the_others() {
+    let _alone = CACHES.lock().await;
     let pool = shop().await;
     let redis = Redis::start(RedisOptions::default()).expect("Redis");
     let client = redis::Client::open(redis.url()).expect("a client");
