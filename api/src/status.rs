@@ -26,6 +26,9 @@ const POLL_MIN_MS: u64 = 200;
 /// Nobody is told to wait longer than this: the line may get shorter all at once, and a shopper looks at a clock.
 const POLL_MAX_MS: u64 = 5_000;
 
+/// A gateway is not as quick as a line, and may be asked again only after half a minute.
+const POLL_AT_THE_GATEWAY_MS: u64 = 1_000;
+
 /// A line moves by about this many commands a millisecond when the shop is busy, so asking earlier only makes it
 /// slower.
 const COMMANDS_DECIDED_PER_MS: u64 = 20;
@@ -57,7 +60,9 @@ pub struct InLine {
 impl InLine {
     /// When it makes sense to ask again, in milliseconds; grows with the position.
     pub fn next_poll_ms(&self) -> u64 {
-        let ahead = self.position.unwrap_or(0);
+        let Some(ahead) = self.position else {
+            return if self.kind == Kind::BalanceCharge { POLL_AT_THE_GATEWAY_MS } else { POLL_MIN_MS };
+        };
         (ahead / COMMANDS_DECIDED_PER_MS).clamp(POLL_MIN_MS, POLL_MAX_MS)
     }
 }
@@ -333,6 +338,8 @@ mod tests {
         for (position, meant) in rows {
             assert_eq!(in_line(position).next_poll_ms(), meant, "{position:?}");
         }
+        let charge = |position| InLine { kind: Kind::BalanceCharge, ..in_line(position) };
+        assert_eq!((charge(Some(0)).next_poll_ms(), charge(None).next_poll_ms()), (200, 1_000));
     }
 
     #[test]
