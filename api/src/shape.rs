@@ -1,7 +1,7 @@
 //! Checks of what operators send: all that is wrong is told at once.
 
 use common::FieldError;
-use common::limits::{MAX_AMOUNT_WON, MAX_NAME_CHARS};
+use common::limits::{MAX_AMOUNT_WON, MAX_NAME_CHARS, MAX_NOTE_CHARS};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
@@ -49,6 +49,12 @@ impl Shape {
     pub fn name(&mut self, name: &str) {
         self.text("name", name, 1..=MAX_NAME_CHARS);
         self.demand(name.is_empty() || !name.trim().is_empty(), "name", "must not be blank");
+    }
+
+    /// Demands a note with which something is settled.
+    pub fn note(&mut self, note: &str) {
+        self.text("note", note, 1..=MAX_NOTE_CHARS);
+        self.demand(!note.trim().is_empty(), "note", "must not be blank");
     }
 
     /// Ends the checks.

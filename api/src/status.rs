@@ -145,10 +145,17 @@ struct Row {
 /// What Postgres knows: that a charge has begun, or the outcome. In this order: a charge that is settled meanwhile is found as
 /// an outcome.
 async fn archived(state: &AppState, id: RequestId, caller: &Caller) -> Result<Option<Found>, Problem> {
-    if id.group() == Some(Group::CHARGE)
-        && let Some(pending) = pending_charge(state, id, caller).await?
-    {
-        return Ok(Some(pending));
+    if let Some(charge) = pending_charge(state, id).await? {
+        if !caller.may_see(charge.user_id.parse::<UserId>().ok().as_ref()) {
+            return Err(unknown());
+        }
+        return Ok(Some(Found::Waiting(InLine {
+            request_id: id,
+            kind: Kind::BalanceCharge,
+            ticket: charge.ticket.unsigned_abs(),
+            accepted_at: charge.accepted_at,
+            position: None,
+        })));
     }
     let row: Option<Row> = sqlx::query_as(
         "select kind, user_id, ticket, status, outcome, accepted_at, decided_at
@@ -162,28 +169,30 @@ async fn archived(state: &AppState, id: RequestId, caller: &Caller) -> Result<Op
 }
 
 /// A charge that has left the line and is not settled yet.
-async fn pending_charge(state: &AppState, id: RequestId, caller: &Caller) -> Result<Option<Found>, Problem> {
-    let row: Option<(String, i64, DateTime<Utc>)> = sqlx::query_as(
+#[derive(sqlx::FromRow)]
+pub struct PendingCharge {
+    /// Whose balance.
+    pub user_id: String,
+    /// Its arrival number.
+    pub ticket: i64,
+    /// When it was accepted.
+    pub accepted_at: DateTime<Utc>,
+}
+
+/// The charge of this request, if it is one that is not settled yet.
+///
+/// # Errors
+/// When Postgres cannot be asked.
+pub async fn pending_charge(state: &AppState, id: RequestId) -> Result<Option<PendingCharge>, Problem> {
+    if id.group() != Some(Group::CHARGE) {
+        return Ok(None);
+    }
+    let charge = sqlx::query_as(
         "select user_id, ticket, accepted_at
            from charges
           where charge_id = $1 and status = 'PENDING'",
-    )
-    .bind(id.as_uuid())
-    .fetch_optional(&state.pool)
-    .await?;
-    let Some((user_id, ticket, accepted_at)) = row else {
-        return Ok(None);
-    };
-    if !caller.may_see(user_id.parse::<UserId>().ok().as_ref()) {
-        return Err(unknown());
-    }
-    Ok(Some(Found::Waiting(InLine {
-        request_id: id,
-        kind: Kind::BalanceCharge,
-        ticket: ticket.unsigned_abs(),
-        accepted_at,
-        position: None,
-    })))
+    );
+    Ok(charge.bind(id.as_uuid()).fetch_optional(&state.pool).await?)
 }
 
 impl Row {

@@ -20,7 +20,7 @@ use crate::openapi::{OfOperator, Refused, WithInput, shapes};
 use crate::page::PageParams;
 use crate::problem::Problem;
 use crate::state::AppState;
-use crate::status::time_of;
+use crate::status::{PendingCharge, pending_charge, time_of};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(show))
@@ -122,8 +122,8 @@ async fn show(
         return Ok(Json(waiting));
     }
     // First, so that one that is settled meanwhile is found as decided.
-    if let Some(pending) = pending_charge(&state, id).await? {
-        return Ok(Json(pending));
+    if let Some(charge) = pending_charge(&state, id).await? {
+        return Ok(Json(History::of_pending(id, charge)));
     }
     let row: Option<Decided> = sqlx::query_as(concat!(
         "select ",
@@ -139,27 +139,20 @@ async fn show(
     row.map(|row| Json(History::Decided(Box::new(row)))).ok_or_else(|| Problem::new(Code::R001))
 }
 
-/// A charge that has left the line and is not settled yet.
-async fn pending_charge(state: &AppState, id: RequestId) -> Result<Option<History>, Problem> {
-    let row: Option<(String, i64, DateTime<Utc>)> = sqlx::query_as(
-        "select user_id, ticket, accepted_at
-           from charges
-          where charge_id = $1 and status = 'PENDING'",
-    )
-    .bind(id.as_uuid())
-    .fetch_optional(&state.pool)
-    .await?;
-    Ok(row.map(|(user_id, ticket, accepted_at)| History::InLine {
-        request_id: id.as_uuid(),
-        kind: Kind::BalanceCharge.as_str(),
-        lane_group: Group::CHARGE.to_string(),
-        lanes: vec![format!("charge:{user_id}")],
-        user_id,
-        status: "PROCESSING",
-        ticket: ticket.unsigned_abs(),
-        accepted_at,
-        position: None,
-    }))
+impl History {
+    fn of_pending(id: RequestId, charge: PendingCharge) -> History {
+        History::InLine {
+            request_id: id.as_uuid(),
+            kind: Kind::BalanceCharge.as_str(),
+            lane_group: Group::CHARGE.to_string(),
+            lanes: vec![format!("charge:{}", charge.user_id)],
+            user_id: charge.user_id,
+            status: "PROCESSING",
+            ticket: charge.ticket.unsigned_abs(),
+            accepted_at: charge.accepted_at,
+            position: None,
+        }
+    }
 }
 
 /// The request, if it stands in line.

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use common::limits::MAX_NOTE_CHARS;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -254,8 +253,7 @@ async fn resolve(
     JsonBody(Resolution { note }): JsonBody<Resolution>,
 ) -> Result<Json<Failure>, Problem> {
     let mut shape = Shape::new();
-    shape.text("note", &note, 1..=MAX_NOTE_CHARS);
-    shape.demand(!note.trim().is_empty(), "note", "must not be blank");
+    shape.note(&note);
     shape.checked()?;
     let order_id = order_id.ok_or_else(not_on_the_desk)?.as_uuid();
     let mut transaction = change(&state.pool).await?;
