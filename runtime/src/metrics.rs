@@ -97,6 +97,8 @@ metrics_table! {
         "Ticks that this process took.";
     workers counter CRON_FAILURES = "droplane_cron_failures_total", cron_failures(job):
         "Ticks that this process took and that failed.";
+    workers counter COUPONS_EXPIRED = "droplane_coupons_expired_total", coupons_expired():
+        "Wallet entries that this process marked, because their time passed before they were used.";
     both counter POPULAR_COUNTS = "droplane_popular_counts_total", popular_counts():
         "Times that the popular products were counted, and not taken from the cache.";
 
@@ -137,6 +139,8 @@ pub mod cron_job {
     pub const POPULAR: &str = "popular";
     /// Forgetting old requests.
     pub const RETENTION: &str = "retention";
+    /// Marking wallet entries whose time has passed.
+    pub const COUPON_EXPIRY: &str = "coupon_expiry";
     /// Telling the order system of orders that are due.
     pub const ORDER_SYNC: &str = "order_sync";
     /// Telling admins of what went wrong.
@@ -146,7 +150,7 @@ pub mod cron_job {
     /// Finding out what came of charges.
     pub const SETTLEMENT: &str = "settlement";
     /// All of them.
-    pub const ALL: [&str; 6] = [POPULAR, RETENTION, ORDER_SYNC, ALERTS, MAILS, SETTLEMENT];
+    pub const ALL: [&str; 7] = [POPULAR, RETENTION, COUPON_EXPIRY, ORDER_SYNC, ALERTS, MAILS, SETTLEMENT];
 }
 
 /// What came of an attempt to tell the order system: the values of the label `result`.

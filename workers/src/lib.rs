@@ -177,6 +177,7 @@ async fn work(
     if config.only.contains(&Part::Cron) {
         monitor = with_schedule(monitor, &config.popular_refresh_cron, cron::Job::Popular, &parts, name);
         monitor = with_schedule(monitor, &every("5/10 * * * * *"), cron::Job::Retention, &parts, name);
+        monitor = with_schedule(monitor, &every("8/10 * * * * *"), cron::Job::CouponExpiry, &parts, name);
     }
     tracing::info!(worker = name, "workers {name} work");
     let stop = shutdown.clone();

@@ -110,3 +110,37 @@ async fn old_requests_are_forgotten_and_the_newest_batches_kept() {
         "the newest one says which tickets were given"
     );
 }
+
+/// Entries of one shopper: due, due but used, not yet due, and without an end.
+const WALLET: &str = "
+    insert into user_coupons (user_id, coupon_id, user_coupon_id, issued_at, expires_at, used_at, order_id)
+    select 'u', name, md5(name)::uuid, now() - interval '2 days', now() + ends, used,
+           case when used is not null then md5(name)::uuid end
+      from (values ('due', interval '-1 hour', null::timestamptz), ('held', interval '-2 hours', null),
+                   ('used', interval '-1 hour', now() - interval '1 day'), ('coming', interval '1 hour', null),
+                   ('endless', null, null))
+           as entry (name, ends, used)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn expired_entries_are_marked_once_and_waiting_for_nobody() {
+    let world = World::new().await;
+    world.pool.execute(WALLET).await.expect("entries");
+    let mut batch = world.pool.acquire().await.expect("a connection");
+    batch.execute("begin; select from user_coupons where coupon_id = 'held' for update").await.expect("a lock");
+    let _workers = [world.start_worker_with(&[]), world.start_worker_with(&[])];
+    let marked = async || -> Vec<(String, String)> {
+        let rows = sqlx::query_as(
+            "select coupon_id, expired_at::text from user_coupons where expired_at is not null order by 1",
+        );
+        rows.fetch_all(&world.pool).await.expect("entries")
+    };
+    let some = || async { Some(marked().await).filter(|marked| !marked.is_empty()) };
+    let first = wait_for_async("the first mark", DEADLINE, some).await;
+    assert_eq!(first.iter().map(|(coupon, _)| coupon.as_str()).collect::<Vec<_>>(), ["due"]);
+
+    batch.execute("rollback").await.expect("the lock is gone");
+    let both = || async { Some(marked().await).filter(|marked| marked.len() == 2) };
+    let second = wait_for_async("the other mark", DEADLINE, both).await;
+    assert_eq!(second[0], first[0], "marked once");
+    assert_eq!(second[1].0, "held");
+}

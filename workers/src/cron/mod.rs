@@ -1,6 +1,7 @@
 //! What runs by a schedule. A tick is taken by one of all workers, takes no input, does a bounded amount, and may run
 //! twice without harm; one that was missed is not made up for, because the next one does its work, too.
 
+mod expiry;
 mod once;
 mod popular;
 mod retention;
@@ -28,6 +29,8 @@ pub enum Job {
     Popular,
     /// Forgets old requests.
     Retention,
+    /// Marks wallet entries whose time has passed.
+    CouponExpiry,
     /// Tells the order system of orders that are due.
     OrderSync,
     /// Tells admins of what went wrong.
@@ -44,6 +47,7 @@ impl Job {
         match self {
             Job::Popular => metrics::cron_job::POPULAR,
             Job::Retention => metrics::cron_job::RETENTION,
+            Job::CouponExpiry => metrics::cron_job::COUPON_EXPIRY,
             Job::OrderSync => metrics::cron_job::ORDER_SYNC,
             Job::Alerts => metrics::cron_job::ALERTS,
             Job::Mails => metrics::cron_job::MAILS,
@@ -54,7 +58,7 @@ impl Job {
     /// Whether every worker does it at every tick: a sweep claims each row that it touches, so several share the work.
     fn is_sweep(self) -> bool {
         match self {
-            Job::Popular | Job::Retention => false,
+            Job::Popular | Job::Retention | Job::CouponExpiry => false,
             Job::OrderSync | Job::Alerts | Job::Mails | Job::Settlement => true,
         }
     }
@@ -147,6 +151,7 @@ impl Scheduled {
                 tracing::debug!("{forgotten} requests were forgotten");
                 Ok(())
             }
+            Job::CouponExpiry => expiry::run(&self.parts.pool).await,
             Job::OrderSync => {
                 order_sync::show_left(&self.parts.pool).await?;
                 match &self.parts.order_sync {

@@ -6,6 +6,7 @@
 
 mod charges;
 mod earlier;
+mod expire;
 mod forget;
 mod load;
 mod lock;
@@ -18,6 +19,7 @@ pub use charges::{
     EarlierCharge, NewCharge, begin_charge, earlier_charge, hasten_charge, is_pending_charge, lock_charges_of,
 };
 pub use earlier::{Earlier, EarlierOutcome, earlier};
+pub use expire::expire_entries;
 pub use forget::{forget_batches, forget_requests};
 pub use load::load;
 pub use lock::{Locked, lock};

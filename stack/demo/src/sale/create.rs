@@ -68,6 +68,9 @@ fn user_json(user: &User) -> serde_json::Value {
     json!({"userId": user.user_id, "name": user.user_id, "balance": user.balance})
 }
 
+/// How long a claimed coupon is good for: one that never expires would cost less to write than a real one.
+const VALID_DAYS: u32 = 30;
+
 fn campaign_json(campaign: &Campaign) -> serde_json::Value {
     json!({
         "couponId": campaign.coupon_id,
@@ -77,5 +80,6 @@ fn campaign_json(campaign: &Campaign) -> serde_json::Value {
         "maxDiscountAmount": campaign.max_discount,
         "minOrderAmount": campaign.min_order,
         "totalQuantity": campaign.total_quantity,
+        "validDays": VALID_DAYS,
     })
 }
