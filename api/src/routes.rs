@@ -15,6 +15,7 @@ mod balance;
 mod cart;
 mod coupons;
 mod orders;
+mod pages;
 mod popular;
 mod products;
 mod requests;
@@ -22,7 +23,7 @@ mod restock;
 mod wallet;
 
 /// Every route, as metrics know it: its method and its pattern. A test asks each of them.
-pub const TABLE: [(&str, &str); 49] = [
+pub const TABLE: [(&str, &str); 53] = [
     ("GET", "/api/products"),
     ("GET", "/api/products/popular"),
     ("GET", "/api/products/{productId}"),
@@ -72,6 +73,10 @@ pub const TABLE: [(&str, &str); 49] = [
     ("GET", "/openapi.json"),
     ("GET", "/docs"),
     ("GET", "/docs/{file}"),
+    ("GET", "/"),
+    ("GET", "/admin"),
+    ("GET", "/web/settings"),
+    ("GET", "/web/{folder}/{file}"),
 ];
 
 /// The routes of the shop, with what the document says of them.
@@ -87,6 +92,7 @@ pub fn described() -> OpenApiRouter<AppState> {
         .merge(cart::routes())
         .merge(requests::routes())
         .merge(admin::routes())
+        .merge(pages::routes())
 }
 
 /// All routes behind the door.
