@@ -81,6 +81,12 @@ pub const JWKS_REST: Duration = Duration::from_secs(5);
 /// A set of keys is a few kilobytes.
 pub const JWKS_MAX_BYTES: usize = 256 * 1024;
 
+/// Fetching a demo token may take this long: a shopper has just pressed a button.
+pub const DEMO_TOKEN_FETCH: Duration = Duration::from_secs(5);
+
+/// A token goes along with every call, and has to fit into its head.
+pub const DEMO_TOKEN_MAX_BYTES: usize = 16 * 1024;
+
 /// Failed syncs that one call retries: a change that is done well within its time-out.
 pub const RETRIED_ORDERS_MAX: i64 = 20_000;
 
@@ -103,5 +109,6 @@ pub const EVENTS_REFRESH: Duration = Duration::from_secs(EVENTS_REFRESH_SECONDS)
 pub const RETRY_PAUSE: Duration = Duration::from_secs(RETRY_PAUSE_SECONDS);
 
 const _: () = assert!(GATE_QUESTIONS_IN_FLIGHT_MAX < runtime::limits::API_POOL_CONNECTIONS as usize);
+const _: () = assert!(DEMO_TOKEN_MAX_BYTES < HEAD_MAX_BYTES);
 const _: () = assert!(GATE_QUESTIONS_MAX <= GATE_QUEUE_ANSWERS_MAX);
 const _: () = assert!(BODY_READ_SECONDS <= HEADER_READ_SECONDS);

@@ -25,7 +25,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use refusals::{FromPostgres, InTheLine, OfOperator, OfShopper, Refused, WithBody, WithInput, codes};
+pub use refusals::{FromOutside, FromPostgres, InTheLine, OfOperator, OfShopper, Refused, WithBody, WithInput, codes};
 
 /// The document as it is sent. Made when it is first asked for, once.
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {

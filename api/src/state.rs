@@ -7,6 +7,7 @@ use popular::Cache;
 use sqlx::PgPool;
 
 use crate::auth::Auth;
+use crate::demo_tokens::DemoTokens;
 use crate::durability::DurabilityWatch;
 use crate::lines::Lines;
 use crate::rate_limit::UserLimit;
@@ -25,6 +26,8 @@ pub struct Parts {
     pub lines: Lines,
     /// Who may do what.
     pub auth: Auth,
+    /// Tokens for everybody, in a demo.
+    pub demo_tokens: Option<DemoTokens>,
     /// Clients that wait for an outcome.
     pub waiters: Arc<Waiters>,
     /// The answers of closed gates.

@@ -258,6 +258,7 @@ mod tests {
             ("AUTH_MODE", "jwt"),
             ("COUPON_GROUPS", "1"),
             ("DATABASE_URL", ""),
+            ("DEMO_TOKENS_URL", ""),
             ("JWT_AUDIENCE", ""),
             ("JWT_ISSUER", ""),
             ("JWT_JWKS_URL", ""),

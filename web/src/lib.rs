@@ -37,6 +37,10 @@ pub struct File {
 
 /// The file of this name below the pages' folder; none if there is none.
 pub fn file(name: &str) -> Option<File> {
+    // Where files are read from their folder, a name could lead out of it.
+    if name.split('/').any(|part| part == "..") {
+        return None;
+    }
     let content_type = content_type(name)?;
     let found = Files::get(name)?;
     let digest = found.metadata.sha256_hash();

@@ -94,6 +94,14 @@ const MEMBERS: &[(&str, &str, &str)] = &[
     ("verdictBy", "null", "Who found it out; null: the gateway said it, or nobody yet."),
     ("amount", "-90000", "What was added, in won; below 0: taken."),
     ("balanceAfter", "10000", "The balance afterwards, in won."),
+    // pages
+    ("DemoTokenWish.userId", r#""user1""#, "Whom the token shall name."),
+    (
+        "DemoToken.token",
+        r#""eyJhbGciOiJFZERTQSJ9.e30.c2ln""#,
+        "What goes along with calls, as `Authorization: Bearer`.",
+    ),
+    ("demoTokens", "true", "Whether everybody gets a token who asks for one."),
     // requests and lines
     ("ticket", "1204", "The arrival number; rises within the group, and is the order of decisions on each resource."),
     ("position", "37", "Commands ahead on the longest of its lanes; only while QUEUED."),
@@ -279,6 +287,8 @@ pub fn parameter(path: &str, name: &str) -> Option<(Value, &'static str)> {
             text("product:P001"),
             "`coupon:ID`, `product:ID`, `user:ID` or `charge:ID`; `order:*` and the like is a whole group.",
         ),
+        (_, "folder") => (text("shared"), "The pages that it belongs to."),
+        ("/web/{folder}/{file}", "file") => (text("base.css"), "Its name."),
         (_, "file") => (text("swagger-ui.css"), "Its name."),
         _ => return None,
     })

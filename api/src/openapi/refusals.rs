@@ -45,6 +45,8 @@ groups! {
     WithBody: 400 V001, 413 V001, 415 V001;
     /// Of endpoints that ask Postgres.
     FromPostgres: 503 R005;
+    /// Of endpoints that ask a service of somebody else.
+    FromOutside: 503 R005;
     /// Of what belongs to a shopper, in Postgres or in a line.
     OfShopper: 400 V001, 401 A001, 403 A002, 503 R005;
     /// Of the operators' endpoints.

@@ -8,14 +8,16 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use common::UserId;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::error_table::Code;
+use crate::extract::JsonBody;
 use crate::openapi::codes::X001;
-use crate::openapi::{Refused, WithInput};
+use crate::openapi::{FromOutside, Refused, WithBody, WithInput};
 use crate::problem::Problem;
 use crate::state::AppState;
 
@@ -23,7 +25,12 @@ use crate::state::AppState;
 const ASK_FIRST: &str = "no-cache";
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(shop)).routes(routes!(admin)).routes(routes!(settings)).routes(routes!(part))
+    OpenApiRouter::new()
+        .routes(routes!(shop))
+        .routes(routes!(admin))
+        .routes(routes!(settings))
+        .routes(routes!(demo_token))
+        .routes(routes!(part))
 }
 
 /// The storefront.
@@ -61,7 +68,6 @@ async fn admin(headers: HeaderMap) -> Result<Response, Problem> {
     get,
     path = "/web/{folder}/{file}",
     operation_id = "showPagePart",
-    params(("folder" = String, Path, example = "shared"), ("file" = String, Path, example = "base.css")),
     responses(
         (
             status = 200,
@@ -90,6 +96,7 @@ async fn part(path: Result<Path<(String, String)>, PathRejection>, headers: Head
 struct Settings {
     /// Whether callers prove who they are.
     auth: AuthMode,
+    demo_tokens: bool,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -110,7 +117,35 @@ enum AuthMode {
 )]
 async fn settings(State(state): State<AppState>) -> Json<Settings> {
     let auth = if state.auth.is_off() { AuthMode::Off } else { AuthMode::Jwt };
-    Json(Settings { auth })
+    Json(Settings { auth, demo_tokens: state.demo_tokens.is_some() })
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = DemoTokenWish)]
+struct Wish {
+    #[schema(value_type = Option<String>)]
+    user_id: Option<UserId>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct DemoToken {
+    token: String,
+}
+
+/// A token of any shopper for anybody, where the shop is a demo. Elsewhere there is no such thing.
+#[utoipa::path(
+    post,
+    path = "/web/tokens",
+    operation_id = "makeDemoToken",
+    request_body = Wish,
+    responses((status = 200, body = DemoToken), Refused<(WithBody, FromOutside, X001)>),
+)]
+async fn demo_token(State(state): State<AppState>, JsonBody(wish): JsonBody<Wish>) -> Result<Json<DemoToken>, Problem> {
+    let tokens = state.demo_tokens.as_ref().ok_or_else(|| Problem::new(Code::X001))?;
+    let user_id = wish.user_id.ok_or_else(|| Problem::field("userId", "must be given"))?;
+    let token = tokens.of(&user_id).await.map_err(Problem::unavailable)?;
+    Ok(Json(DemoToken { token }))
 }
 
 fn send(headers: &HeaderMap, name: &str) -> Result<Response, Problem> {

@@ -14,6 +14,7 @@ mod gate;
 mod kit;
 mod lifecycle;
 mod openapi;
+mod pages;
 mod published_keys;
 mod status;
 mod worker;

@@ -39,6 +39,10 @@ pub struct AuthArgs {
     /// The operator's bearer token; without it only a token with the role admin opens the admin endpoints
     #[arg(long, env = "ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub admin_token: Option<Secret>,
+
+    /// Where everybody gets a token, so that the storefront lets them choose who to be; for development only
+    #[arg(long, env = "DEMO_TOKENS_URL", value_name = "URL")]
+    pub demo_tokens_url: Option<String>,
 }
 
 /// How shoppers are told apart.
@@ -146,6 +150,11 @@ impl AuthArgs {
     /// The operator's token, if there is one. An empty variable is none, and never opens anything.
     pub fn admin_token(&self) -> Option<AdminToken> {
         given(self.admin_token.as_ref()).map(AdminToken)
+    }
+
+    /// Where everybody gets a token, if there is such a place. An empty variable is none.
+    pub fn demo_tokens_url(&self) -> Option<String> {
+        given_text(self.demo_tokens_url.as_ref())
     }
 }
 

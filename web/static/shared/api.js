@@ -5,12 +5,14 @@ import { language } from "./language.js";
 // An answer that takes longer is given up. The server holds an answer for 30 s at most.
 const ANSWER_MAX_MS = 40_000;
 
-// The server said no. `problem` is its RFC 9457 document: code, error, message and the members of that code.
+// The server said no. `problem` is its RFC 9457 document: code, error, message and the members of that code; `headers` are
+// those of the answer.
 export class Refused extends Error {
-  constructor(status, problem) {
-    super(problem.message ?? problem.title ?? `HTTP ${status}`);
+  constructor(status, problem, headers = new Headers()) {
+    super(problem?.message ?? problem?.title ?? `HTTP ${status}`);
     this.status = status;
-    this.problem = problem;
+    this.problem = problem ?? {};
+    this.headers = headers;
   }
 }
 
@@ -57,7 +59,7 @@ export async function call(method, path, { query = {}, body, key, signal, more =
     throw new Unreachable(error.message, { cause: error });
   }
   if (!answer.ok) {
-    throw new Refused(answer.status, document);
+    throw new Refused(answer.status, document, answer.headers);
   }
   return { status: answer.status, body: document };
 }

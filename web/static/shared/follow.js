@@ -13,23 +13,33 @@ const PAUSE_MAX_MS = 5_000;
 // A stream that is silent for longer is dead: the server speaks every 15 s.
 const SILENCE_MAX_MS = 35_000;
 
+// A browser opens six connections to a server for all its tabs, and a stream holds one. Whoever finds no place asks.
+const STREAMS_MAX = 2;
+
+let streams = 0;
+
 // Whether this status never changes again.
 export const isFinal = (document) => FINAL.includes(document.status);
 
 const pause = (ms, signal) =>
   new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => { clearTimeout(timer); reject(signal.reason); }, { once: true });
+    const stop = () => { clearTimeout(timer); reject(signal.reason); };
+    const timer = setTimeout(() => { signal.removeEventListener("abort", stop); resolve(); }, ms);
+    signal.addEventListener("abort", stop, { once: true });
   });
 
-// Calls `onDocument` with each document of the request until it is final, and returns that one. It throws Refused when
-// the server does not know the request or its caller, and stops when `signal` says so.
-export async function follow(requestId, onDocument, signal) {
+// Calls `onDocument` with each document of the request until it is final, and returns that one; `onLost` when the server did
+// not answer and will be asked again. It throws Refused when the server does not know the request or its caller, and stops
+// when `signal` says so.
+export async function follow(requestId, onDocument, signal, onLost = () => {}) {
   const path = `/api/requests/${encodeURIComponent(requestId)}`;
   for (;;) {
     const last = (await listen(`${path}/events`, onDocument, signal)) ?? (await ask(path, onDocument, signal));
     if (last && isFinal(last)) {
       return last;
+    }
+    if (!last) {
+      onLost();
     }
     await pause(Math.min(Math.max(last?.nextPollMs ?? PAUSE_MAX_MS, PAUSE_MIN_MS), PAUSE_MAX_MS), signal);
   }
@@ -52,6 +62,10 @@ async function ask(path, onDocument, signal) {
 
 // Reads events until the final one or the end of the stream, and returns the last document; nothing if none came.
 async function listen(path, onDocument, signal) {
+  if (streams >= STREAMS_MAX) {
+    return null;
+  }
+  streams += 1;
   const silence = new AbortController();
   let watch = setTimeout(() => silence.abort(), SILENCE_MAX_MS);
   let last = null;
@@ -89,6 +103,7 @@ async function listen(path, onDocument, signal) {
     signal.throwIfAborted();
     return last;
   } finally {
+    streams -= 1;
     clearTimeout(watch);
   }
 }

@@ -34,6 +34,9 @@ export function addTexts(pairs) {
   }
 }
 
+// Whether there is a text of this key.
+export const hasText = (key) => key in texts[chosen];
+
 // The text of this key with its places filled.
 export function text(key, values = {}) {
   const found = texts[chosen][key];
@@ -46,8 +49,13 @@ export function text(key, values = {}) {
 // 1,234
 export const count = (number) => number.toLocaleString(LOCALES[chosen]);
 
-// 1,234원 or ₩1,234
-export const won = (amount) => (chosen === "ko" ? `${count(amount)}원` : `₩${count(amount)}`);
+// 1,234원 or ₩1,234; below 0 -1,234원 or -₩1,234.
+export function won(amount) {
+  if (chosen === "ko") {
+    return `${count(amount)}원`;
+  }
+  return `${amount < 0 ? "-" : ""}₩${count(Math.abs(amount))}`;
+}
 
 // A time of the server in the reader's zone, to the second; a dash where there is none.
 export const time = (iso) =>

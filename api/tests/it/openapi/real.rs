@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sqlx::Executor;
 
 use super::document::Document;
-use crate::kit::{Answer, Shop, send};
+use crate::kit::{Answer, Plan, Shop, send};
 use crate::worker::{Worker, archive, yes};
 
 const ORDER: &str = "019a3c5e-7f00-7abc-8def-000000001180";
@@ -109,7 +109,8 @@ fn pattern_and_address(path: &str) -> (String, String) {
 
 #[tokio::test]
 async fn real_answers_are_as_told() {
-    let shop = Shop::open().await;
+    let sandbox = sandbox::Sandbox::start(sandbox::Options::default()).await.unwrap();
+    let shop = Plan::default().env("DEMO_TOKENS_URL", format!("{}/tokens", sandbox.url())).open().await;
     let document = Document::of(&shop).await;
     let mut client = Client { shop: &shop, document, succeeded: BTreeSet::new(), refused: BTreeSet::new() };
     operators_make(&mut client).await;
@@ -191,6 +192,8 @@ async fn shoppers_read(client: &mut Client<'_>) {
     ] {
         client.get(path, status).await;
     }
+    client.call("POST", "/web/tokens", json!({"userId": "user1"}), 200).await;
+    client.call("POST", "/web/tokens", json!({"userId": 1}), 400).await;
     client.get(&format!("/api/orders/[orderId={ORDER}]?userId=user1"), 200).await;
     client.get(&format!("/api/orders/[orderId={ORDER}]?userId=user2"), 404).await;
 }

@@ -179,6 +179,7 @@ fn print_addresses(shop: &Shop) {
     println!("The shop stays open until Ctrl-C:");
     println!("  export API=http://{} ADMIN_TOKEN={}{sandbox}", shop.address(), shop.token());
     println!();
+    println!("  shop      http://{}/", shop.address());
     for (name, address) in shop.metrics_addresses() {
         println!("  {name:<9} http://{address}/metrics");
     }
