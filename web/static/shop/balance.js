@@ -53,10 +53,11 @@ export async function show({ body, query, signal }) {
   const form = chargeForm(Number.isInteger(wanted) && wanted > 0 ? wanted : AMOUNTS[1], () => balance, charge);
   const box = panel(KIND, "", (intent) => outcome(intent, back), onChange, signal);
   await load();
-  body.replaceChildren(
-    h("div", { class: "card" }, h("h2", {}, text("currentBalance")), now),
-    h("section", { "aria-labelledby": "more" }, h("h2", { id: "more" }, text("chargeBalance")), box, form.element),
-    h("section", { "aria-labelledby": "history" }, h("h2", { id: "history" }, text("ledger")), history));
+  body.replaceChildren(h("div", { class: "two even" },
+    h("section", { class: "card", "aria-labelledby": "more" },
+      h("h2", {}, text("currentBalance")), now,
+      h("h2", { id: "more" }, text("chargeBalance")), form.element, box),
+    h("section", { "aria-labelledby": "history" }, h("h2", { id: "history" }, text("ledger")), history)));
   const before = intentOf(KIND);
   byId("charge").toggleAttribute("disabled", Boolean(before) && !isOver(before));
 }

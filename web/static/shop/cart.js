@@ -44,12 +44,12 @@ export async function show({ body, signal }) {
 }
 
 function filled(cart, change) {
-  return [
+  return [h("div", { class: "two" },
     h("ul", { class: "plain lines" }, cart.items.map((item) => line(item, change))),
-    h("div", { class: "total" },
+    h("div", { class: "card total" },
       h("p", {}, h("span", {}, text("total")), " ", h("strong", { class: "price large" }, won(cart.totalAmount))),
       cart.items.every((item) => item.available) ? null : h("p", { class: "notice bad" }, text("someShort")),
-      h("a", { class: "button primary", href: "#/checkout" }, text("toCheckout"))),
+      h("a", { class: "button primary", href: "#/checkout" }, text("toCheckout")))),
   ];
 }
 

@@ -22,9 +22,10 @@ const KIND = "order";
 let chosenCoupon = "";
 
 export async function show({ body, signal }) {
-  const form = h("div", {});
+  const form = h("div", {}, loading());
+  // What is there stays there until there is something new, so that nothing moves under the pointer.
   const load = async () => {
-    form.replaceChildren(loading());
+    form.setAttribute("aria-busy", "true");
     try {
       form.replaceChildren(...(await basket(signal, load, pay)));
     } catch (error) {
@@ -32,13 +33,14 @@ export async function show({ body, signal }) {
         form.replaceChildren(failure(error, load));
       }
     }
+    form.removeAttribute("aria-busy");
   };
   const pay = (...meant) => {
     mean(KIND, "", "/api/orders", ...meant);
     box.focus();
   };
   const onChange = (intent) => {
-    byId("basket")?.toggleAttribute("disabled", !isOver(intent));
+    byId("basket")?.setAttribute("disabled", "");
     if (intent.phase === "succeeded") {
       chosenCoupon = "";
       form.replaceChildren();
@@ -47,7 +49,7 @@ export async function show({ body, signal }) {
     }
   };
   const box = panel(KIND, "", outcome, onChange, signal);
-  body.replaceChildren(box, form);
+  body.replaceChildren(form, box);
   const before = intentOf(KIND);
   if (!before) {
     await load();
@@ -148,10 +150,12 @@ function orderForm(items, coupons, balance, pay) {
   return h("form", { onsubmit },
     h("fieldset", { id: "basket", class: "plain" },
       h("legend", { class: "heard" }, text("pageCheckout")),
-      linesOf(items),
-      h("div", { class: "field" }, h("label", { for: "coupon" }, text("couponLabel")), select, said),
-      amounts,
-      button));
+      h("div", { class: "two" },
+        linesOf(items),
+        h("div", { class: "card" },
+          h("div", { class: "field" }, h("label", { for: "coupon" }, text("couponLabel")), select, said),
+          amounts,
+          button))));
 }
 
 const linesOf = (items) =>
@@ -173,7 +177,7 @@ function balanceWords(balance, finalAmount) {
 const chargeAddress = (amount) => `#/balance?amount=${amount}&back=${encodeURIComponent("/checkout")}`;
 
 // What was sent, while it is on its way.
-const summary = ({ items, sums }) => h("div", {}, linesOf(items), sumsOf(sums));
+const summary = ({ items, sums }) => h("div", { class: "two" }, linesOf(items), h("div", { class: "card" }, sumsOf(sums)));
 
 const refusalText = (problem) => (problem.code === "C005" ? text(`reason${problem.reason}`) : problemText(problem));
 

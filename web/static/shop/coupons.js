@@ -67,7 +67,10 @@ function couponCard(coupon, isHeld, signal) {
   const quantities = h("div", { class: "quantities" });
   const mark = h("span", { class: "badge plenty", hidden: !isHeld }, text("held"));
   const claim = h("button", { type: "button", class: "primary", "aria-describedby": id, onclick: () => claimIt(coupon) }, text("claim"));
+  const isOpen = !coupon.startsAt || new Date(coupon.startsAt) <= new Date();
   const showQuantities = ({ remainingQuantity, totalQuantity }) => {
+    // It can be tried all the same: the answer is certain, and more may have come.
+    claim.classList.toggle("primary", isOpen && remainingQuantity > 0);
     const left = text(remainingQuantity === 0 ? "couponsGone" : "couponsLeft", { left: count(remainingQuantity) });
     quantities.replaceChildren(
       h("p", { class: remainingQuantity === 0 ? "gone" : "" }, h("strong", {}, left), " ", h("span", { class: "soft" }, text("ofTotal", { total: count(totalQuantity) }))),
@@ -78,7 +81,6 @@ function couponCard(coupon, isHeld, signal) {
     mark.hidden = mark.hidden && intent.phase !== "succeeded" && intent.problem?.code !== "C004";
   };
   showQuantities(coupon);
-  const isOpen = !coupon.startsAt || new Date(coupon.startsAt) <= new Date();
   const opens = isOpen ? null : h("p", { class: "notice wait" }, text("opensAt", { time: time(coupon.startsAt) }));
   const element = h("li", { class: "coupon" },
     h("div", { class: "row" }, h("h2", { id }, coupon.name), mark),

@@ -31,7 +31,8 @@ export function show() {
     h("a", { class: "skip", href: "#main", onclick: skip }, text("skip")),
     h("div", { class: "bar" },
       h("a", { class: "brand", href: "#/" }, h("span", { class: "drop", "aria-hidden": "true" }), "Droplane"),
-      h("div", { class: "who" }, ...who(), switchTo)),
+      h("div", { class: "who" }, ...who()),
+      switchTo),
     h("nav", { class: "places", "aria-label": text("menu") }, h("ul", {}, PLACES.map(place))),
   );
   if (focused !== null) {

@@ -11,7 +11,7 @@ export const needsShopper = true;
 
 export async function show({ body, params, signal }) {
   const order = await read(`/api/orders/${encodeURIComponent(params.id)}`, inName(), signal);
-  body.replaceChildren(
+  body.replaceChildren(h("div", { class: "narrow" },
     facts(
       [text("orderNumber"), order.orderId],
       [text("orderedAt"), time(order.createdAt)],
@@ -25,5 +25,5 @@ export async function show({ body, params, signal }) {
       [text("totalAmount"), won(order.totalAmount)],
       [text("discountAmount"), won(0 - order.discountAmount)],
       [text("finalAmount"), h("strong", { class: "price large" }, won(order.finalAmount))]),
-    h("p", {}, h("a", { class: "button", href: "#/orders" }, text("toOrders"))));
+    h("p", {}, h("a", { class: "button", href: "#/orders" }, text("toOrders")))));
 }

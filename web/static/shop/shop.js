@@ -15,6 +15,7 @@ import { failure } from "./parts.js";
 import * as product from "./product.js";
 import * as products from "./products.js";
 import { showAgain, start } from "./router.js";
+import { leaveOut } from "./second-click.js";
 import { loadSettings, onSession } from "./session.js";
 import * as signIn from "./sign-in.js";
 import "./texts.js";
@@ -58,5 +59,6 @@ async function open() {
   });
 }
 
+leaveOut();
 header.show();
 open();

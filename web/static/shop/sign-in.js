@@ -28,6 +28,7 @@ export async function show({ body, query }) {
     }
   });
   const signedIn = current() ? h("p", {}, text("signedInAs"), " ", h("strong", {}, nameOf(current().userId))) : null;
+  body.classList.add("narrow");
   body.replaceChildren(...[signedIn, said, ...(isDemo() ? demo(enter) : withToken(enter))].filter(Boolean));
 }
 
