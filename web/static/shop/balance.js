@@ -25,7 +25,16 @@ const TEST_CARDS = [
   ["pm_card_chargeDeclined", "cardDeclined"],
 ];
 
-const REASONS = ["insufficient_funds", "generic_decline", "card_declined", "expired_card", "lost_card", "stolen_card", "incorrect_cvc", "processing_error"];
+const REASONS = [
+  "insufficient_funds",
+  "generic_decline",
+  "card_declined",
+  "expired_card",
+  "lost_card",
+  "stolen_card",
+  "incorrect_cvc",
+  "processing_error",
+];
 
 export async function show({ body, query, signal }) {
   const wanted = Number(query.get("amount"));
@@ -53,11 +62,22 @@ export async function show({ body, query, signal }) {
   const form = chargeForm(Number.isInteger(wanted) && wanted > 0 ? wanted : AMOUNTS[1], () => balance, charge);
   const box = panel(KIND, "", (intent) => outcome(intent, back), onChange, signal);
   await load();
-  body.replaceChildren(h("div", { class: "two even" },
-    h("section", { class: "card", "aria-labelledby": "more" },
-      h("h2", {}, text("currentBalance")), now,
-      h("h2", { id: "more" }, text("chargeBalance")), form.element, box),
-    h("section", { "aria-labelledby": "history" }, h("h2", { id: "history" }, text("ledger")), history)));
+  body.replaceChildren(
+    h(
+      "div",
+      { class: "two even" },
+      h(
+        "section",
+        { class: "card", "aria-labelledby": "more" },
+        h("h2", {}, text("currentBalance")),
+        now,
+        h("h2", { id: "more" }, text("chargeBalance")),
+        form.element,
+        box,
+      ),
+      h("section", { "aria-labelledby": "history" }, h("h2", { id: "history" }, text("ledger")), history),
+    ),
+  );
   const before = intentOf(KIND);
   byId("charge").toggleAttribute("disabled", Boolean(before) && !isOver(before));
 }
@@ -68,14 +88,24 @@ function chargeForm(amount, balanceNow, charge) {
   const showSum = () => {
     const meant = Number(input.value);
     const isAmount = Number.isInteger(meant) && meant > 0 && meant <= AMOUNT_MAX_WON;
-    sum.replaceChildren(isAmount ? text("chargeSum", { amount: won(meant), after: won(balanceNow() + meant) }) : text("chargeBounds", { most: won(AMOUNT_MAX_WON) }));
+    sum.replaceChildren(
+      isAmount
+        ? text("chargeSum", { amount: won(meant), after: won(balanceNow() + meant) })
+        : text("chargeBounds", { most: won(AMOUNT_MAX_WON) }),
+    );
   };
   input.addEventListener("input", showSum);
   const choose = (chosen) => {
     input.value = String(chosen);
     showSum();
   };
-  const card = isDemo() ? h("select", { id: "card" }, TEST_CARDS.map(([name, words]) => h("option", { value: name }, text(words)))) : null;
+  const card = isDemo()
+    ? h(
+        "select",
+        { id: "card" },
+        TEST_CARDS.map(([name, words]) => h("option", { value: name }, text(words))),
+      )
+    : null;
   const onsubmit = (event) => {
     event.preventDefault();
     const before = intentOf(KIND);
@@ -83,16 +113,37 @@ function chargeForm(amount, balanceNow, charge) {
       charge(Number(input.value), card?.value);
     }
   };
-  const element = h("form", { onsubmit },
-    h("fieldset", { id: "charge", class: "plain" },
+  const element = h(
+    "form",
+    { onsubmit },
+    h(
+      "fieldset",
+      { id: "charge", class: "plain" },
       h("legend", { class: "heard" }, text("chargeBalance")),
-      h("div", { class: "field" },
+      h(
+        "div",
+        { class: "field" },
         h("label", { for: "amount" }, text("amountLabel")),
         input,
-        h("div", { class: "row quick" }, AMOUNTS.map((each) => h("button", { type: "button", onclick: () => choose(each) }, won(each))))),
-      card ? h("div", { class: "field" }, h("label", { for: "card" }, text("cardLabel")), card, h("p", { class: "hint" }, text("cardHint"))) : null,
+        h(
+          "div",
+          { class: "row quick" },
+          AMOUNTS.map((each) => h("button", { type: "button", onclick: () => choose(each) }, won(each))),
+        ),
+      ),
+      card
+        ? h(
+            "div",
+            { class: "field" },
+            h("label", { for: "card" }, text("cardLabel")),
+            card,
+            h("p", { class: "hint" }, text("cardHint")),
+          )
+        : null,
       h("p", {}, sum),
-      h("button", { type: "submit", class: "primary large" }, text("charge"))));
+      h("button", { type: "submit", class: "primary large" }, text("charge")),
+    ),
+  );
   return { element, showSum };
 }
 
@@ -104,17 +155,27 @@ const ledger = (signal) =>
       return { rows: entries, nextCursor };
     },
     ({ type, amount, balanceAfter, referenceId, createdAt }) =>
-      h("li", { class: "line" },
-        h("div", { class: "grow" },
+      h(
+        "li",
+        { class: "line" },
+        h(
+          "div",
+          { class: "grow" },
           type === "ORDER" ? h("a", { href: `#/orders/${referenceId}` }, text(`ledger${type}`)) : text(`ledger${type}`),
-          h("div", { class: "soft" }, `${time(createdAt)} · ${text("balanceAfter", { amount: won(balanceAfter) })}`)),
-        h("strong", { class: amount < 0 ? "taken" : "added" }, `${amount > 0 ? "+" : ""}${won(amount)}`)),
+          h("div", { class: "soft" }, `${time(createdAt)} · ${text("balanceAfter", { amount: won(balanceAfter) })}`),
+        ),
+        h("strong", { class: amount < 0 ? "taken" : "added" }, `${amount > 0 ? "+" : ""}${won(amount)}`),
+      ),
   );
 
 function outcome({ phase, result, problem }, back) {
   if (phase === "succeeded") {
     return [
-      notice("good", h("strong", {}, text("charged", { amount: won(result.chargedAmount) })), h("p", {}, text("balanceNow", { amount: won(result.currentBalance) }))),
+      notice(
+        "good",
+        h("strong", {}, text("charged", { amount: won(result.chargedAmount) })),
+        h("p", {}, text("balanceNow", { amount: won(result.currentBalance) })),
+      ),
       back.startsWith("/") ? h("a", { class: "button primary", href: `#${back}` }, text("backToOrder")) : null,
     ].filter(Boolean);
   }

@@ -17,7 +17,9 @@ export async function show({ body, signal }) {
   const content = h("div", {});
   const load = async () => {
     const cart = await read("/api/cart", inName(), signal);
-    content.replaceChildren(...(cart.items.length > 0 ? filled(cart, change) : [empty(text("emptyCart"), "#/", text("toProducts"))]));
+    content.replaceChildren(
+      ...(cart.items.length > 0 ? filled(cart, change) : [empty(text("emptyCart"), "#/", text("toProducts"))]),
+    );
     return cart;
   };
   // One change at a time: which of two came last could not be seen.
@@ -29,7 +31,9 @@ export async function show({ body, signal }) {
       announce(words);
     } catch (error) {
       const isShort = error instanceof Refused && error.problem.code === "P002";
-      said.replaceChildren(...(isShort ? [notice("bad", text("errorP002")), shortages(error.problem.insufficientItems)] : [failed(error)]));
+      said.replaceChildren(
+        ...(isShort ? [notice("bad", text("errorP002")), shortages(error.problem.insufficientItems)] : [failed(error)]),
+      );
     }
     const focused = document.activeElement?.id || controls.find((control) => "focused" in control.dataset)?.id;
     await load().catch((error) => signal.aborted || said.replaceChildren(failed(error)));
@@ -44,12 +48,23 @@ export async function show({ body, signal }) {
 }
 
 function filled(cart, change) {
-  return [h("div", { class: "two" },
-    h("ul", { class: "plain lines" }, cart.items.map((item) => line(item, change))),
-    h("div", { class: "card total" },
-      h("p", {}, h("span", {}, text("total")), " ", h("strong", { class: "price large" }, won(cart.totalAmount))),
-      cart.items.every((item) => item.available) ? null : h("p", { class: "notice bad" }, text("someShort")),
-      h("a", { class: "button primary", href: "#/checkout" }, text("toCheckout")))),
+  return [
+    h(
+      "div",
+      { class: "two" },
+      h(
+        "ul",
+        { class: "plain lines" },
+        cart.items.map((item) => line(item, change)),
+      ),
+      h(
+        "div",
+        { class: "card total" },
+        h("p", {}, h("span", {}, text("total")), " ", h("strong", { class: "price large" }, won(cart.totalAmount))),
+        cart.items.every((item) => item.available) ? null : h("p", { class: "notice bad" }, text("someShort")),
+        h("a", { class: "button primary", href: "#/checkout" }, text("toCheckout")),
+      ),
+    ),
   ];
 }
 
@@ -71,17 +86,32 @@ function line(item, change) {
     "aria-label": text("quantityOf", { name: item.productName }),
     onchange: () => setTo(Number(input.value)),
   });
-  const less = button("less", "−", text("oneLess", { name: item.productName }), () => setTo(item.quantity - 1), { disabled: item.quantity <= 1 });
+  const less = button("less", "−", text("oneLess", { name: item.productName }), () => setTo(item.quantity - 1), {
+    disabled: item.quantity <= 1,
+  });
   const more = button("more", "+", text("oneMore", { name: item.productName }), () => setTo(item.quantity + 1));
-  const remove = () => change(controls, () => call("DELETE", path, { query: shopper }), text("removed", { name: item.productName }));
+  const remove = () =>
+    change(controls, () => call("DELETE", path, { query: shopper }), text("removed", { name: item.productName }));
   const out = button("remove", text("remove"), text("removeOf", { name: item.productName }), remove);
   const controls = [less, input, more, out];
-  return h("li", { class: "line" },
+  return h(
+    "li",
+    { class: "line" },
     picture(item.productId, item.productName),
-    h("div", { class: "grow" },
+    h(
+      "div",
+      { class: "grow" },
       h("a", { href: `#/products/${encodeURIComponent(item.productId)}` }, item.productName),
       h("p", { class: "soft" }, won(item.price)),
-      item.available ? null : h("p", { class: "notice bad" }, text("shortNumbers", { requested: count(item.quantity), available: count(item.stock) })),
-      h("div", { class: "row" }, h("div", { class: "join stepper" }, less, input, more), out)),
-    h("strong", { class: "price" }, won(item.subtotal)));
+      item.available
+        ? null
+        : h(
+            "p",
+            { class: "notice bad" },
+            text("shortNumbers", { requested: count(item.quantity), available: count(item.stock) }),
+          ),
+      h("div", { class: "row" }, h("div", { class: "join stepper" }, less, input, more), out),
+    ),
+    h("strong", { class: "price" }, won(item.subtotal)),
+  );
 }

@@ -6,6 +6,7 @@ import { count, text, won } from "../shared/language.js";
 import { intentOf, isOver, mean } from "./intents.js";
 import { panel } from "./panel.js";
 import { discountWords, empty, errorText, facts, failure, loading, notice, once, problemText } from "./parts.js";
+import { go } from "./router.js";
 import { inName } from "./session.js";
 import { shortages } from "./shortage.js";
 
@@ -62,7 +63,7 @@ export async function show({ body, signal }) {
 
 function afterRefusal(problem, form, load) {
   if (problem.code === "P002") {
-    form.replaceChildren(toCartOrAgain(load));
+    form.replaceChildren();
     return;
   }
   if (["C002", "C003", "C005"].includes(problem.code)) {
@@ -71,10 +72,13 @@ function afterRefusal(problem, form, load) {
   load();
 }
 
-const toCartOrAgain = (load) =>
-  h("div", { class: "row" },
+const toCartOrAgain = () =>
+  h(
+    "div",
+    { class: "row" },
     h("a", { class: "button primary", href: "#/cart" }, text("changeCart")),
-    h("button", { type: "button", onclick: load }, text("checkAgain")));
+    h("button", { type: "button", onclick: () => go("/checkout") }, text("checkAgain")),
+  );
 
 // What the cart holds, or why it cannot be ordered.
 async function basket(signal, load, pay) {
@@ -83,14 +87,25 @@ async function basket(signal, load, pay) {
     return [empty(text("emptyCart"), "#/", text("toProducts"))];
   }
   const items = cart.items.slice(0, LINES_MAX);
-  const left = cart.items.length > items.length ? h("p", { class: "notice wait" }, text("onlySoMany", { lines: LINES_MAX })) : null;
-  const stocks = await Promise.all(items.map((item) => read(`/api/products/${encodeURIComponent(item.productId)}/stock`, {}, signal)));
+  const left =
+    cart.items.length > items.length ? h("p", { class: "notice wait" }, text("onlySoMany", { lines: LINES_MAX })) : null;
+  const stocks = await Promise.all(
+    items.map((item) => read(`/api/products/${encodeURIComponent(item.productId)}/stock`, {}, signal)),
+  );
   const short = items.flatMap((item, at) =>
     item.quantity > stocks[at].stock
-      ? [{ productId: item.productId, productName: item.productName, requestedQuantity: item.quantity, availableStock: stocks[at].stock }]
-      : []);
+      ? [
+          {
+            productId: item.productId,
+            productName: item.productName,
+            requestedQuantity: item.quantity,
+            availableStock: stocks[at].stock,
+          },
+        ]
+      : [],
+  );
   if (short.length > 0) {
-    return [h("div", { role: "alert" }, notice("bad", text("errorP002"))), shortages(short), toCartOrAgain(load)];
+    return [h("div", { role: "alert" }, notice("bad", text("errorP002"))), shortages(short), toCartOrAgain()];
   }
   const [wallet, money] = await Promise.all([
     read("/api/users/coupons", { ...inName(), status: "available", limit: COUPONS_MAX }, signal),
@@ -109,15 +124,20 @@ function orderForm(items, coupons, balance, pay) {
     amounts.replaceChildren(sumsOf(sums), balanceWords(balance, sums.finalAmount));
     button.replaceChildren(text("pay", { amount: won(sums.finalAmount) }));
   };
-  const select = h("select", { id: "coupon" },
+  const select = h(
+    "select",
+    { id: "coupon" },
     h("option", { value: "" }, text(coupons.length > 0 ? "noCoupon" : "noCouponHeld")),
-    coupons.map((coupon) => h("option", { value: coupon.couponId }, `${coupon.name} – ${discountWords(coupon)}`)));
+    coupons.map((coupon) => h("option", { value: coupon.couponId }, `${coupon.name} – ${discountWords(coupon)}`)),
+  );
   const preview = async () => {
     said.replaceChildren();
     sums = { totalAmount, discountAmount: 0, finalAmount: totalAmount };
     if (select.value) {
       try {
-        const { body } = await call("POST", "/api/coupons/validate", { body: { ...inName(), couponId: select.value, orderAmount: totalAmount } });
+        const { body } = await call("POST", "/api/coupons/validate", {
+          body: { ...inName(), couponId: select.value, orderAmount: totalAmount },
+        });
         sums = { totalAmount, discountAmount: body.discountAmount, finalAmount: body.finalAmount };
       } catch (error) {
         said.replaceChildren(notice("bad", error instanceof Refused ? refusalText(error.problem) : errorText(error)));
@@ -130,7 +150,10 @@ function orderForm(items, coupons, balance, pay) {
   // What the button says is what is paid, so it rests while that is being found out.
   select.addEventListener("change", () => {
     select.disabled = true;
-    once(button, preview).finally(() => { select.disabled = false; select.focus(); });
+    once(button, preview).finally(() => {
+      select.disabled = false;
+      select.focus();
+    });
   });
   const onsubmit = (event) => {
     event.preventDefault();
@@ -147,26 +170,55 @@ function orderForm(items, coupons, balance, pay) {
     select.value = chosenCoupon;
     once(button, preview);
   }
-  return h("form", { onsubmit },
-    h("fieldset", { id: "basket", class: "plain" },
+  return h(
+    "form",
+    { onsubmit },
+    h(
+      "fieldset",
+      { id: "basket", class: "plain" },
       h("legend", { class: "heard" }, text("pageCheckout")),
-      h("div", { class: "two" },
+      h(
+        "div",
+        { class: "two" },
         linesOf(items),
-        h("div", { class: "card" },
+        h(
+          "div",
+          { class: "card" },
           h("div", { class: "field" }, h("label", { for: "coupon" }, text("couponLabel")), select, said),
           amounts,
-          button))));
+          button,
+        ),
+      ),
+    ),
+  );
 }
 
 const linesOf = (items) =>
-  h("ul", { class: "plain lines" }, items.map(({ productName, quantity, subtotal }) =>
-    h("li", { class: "line" }, h("span", { class: "grow" }, productName, " ", h("span", { class: "soft" }, text("pieces", { quantity: count(quantity) }))), h("strong", {}, won(subtotal)))));
+  h(
+    "ul",
+    { class: "plain lines" },
+    items.map(({ productName, quantity, subtotal }) =>
+      h(
+        "li",
+        { class: "line" },
+        h(
+          "span",
+          { class: "grow" },
+          productName,
+          " ",
+          h("span", { class: "soft" }, text("pieces", { quantity: count(quantity) })),
+        ),
+        h("strong", {}, won(subtotal)),
+      ),
+    ),
+  );
 
 const sumsOf = ({ totalAmount, discountAmount, finalAmount }) =>
   facts(
     [text("totalAmount"), won(totalAmount)],
     [text("discountAmount"), won(0 - discountAmount)],
-    [text("finalAmount"), h("strong", { class: "price large" }, won(finalAmount))]);
+    [text("finalAmount"), h("strong", { class: "price large" }, won(finalAmount))],
+  );
 
 function balanceWords(balance, finalAmount) {
   const missing = finalAmount - balance;
@@ -184,30 +236,47 @@ const refusalText = (problem) => (problem.code === "C005" ? text(`reason${proble
 function outcome({ phase, result, problem }) {
   if (phase === "succeeded") {
     return [
-      notice("good", h("strong", {}, text("ordered")), facts(
-        [text("orderNumber"), result.orderId],
-        [text("finalAmount"), won(result.finalAmount)],
-        [text("remainingBalance"), won(result.remainingBalance)])),
-      h("div", { class: "row" },
+      notice(
+        "good",
+        h("strong", {}, text("ordered")),
+        facts(
+          [text("orderNumber"), result.orderId],
+          [text("finalAmount"), won(result.finalAmount)],
+          [text("remainingBalance"), won(result.remainingBalance)],
+        ),
+      ),
+      h(
+        "div",
+        { class: "row" },
         h("a", { class: "button primary", href: `#/orders/${result.orderId}` }, text("toOrder")),
-        h("a", { class: "button", href: "#/" }, text("shopOn"))),
+        h("a", { class: "button", href: "#/" }, text("shopOn")),
+      ),
     ];
   }
   switch (problem.code) {
     case "P002":
-      return [notice("bad", text("errorP002")), shortages(problem.insufficientItems)];
+      return [notice("bad", text("errorP002")), shortages(problem.insufficientItems), toCartOrAgain()];
     case "PAY001":
       return [
-        notice("bad", h("strong", {}, text("errorPAY001")), facts(
-          [text("requiredAmount"), won(problem.requiredAmount)],
-          [text("currentBalance"), won(problem.currentBalance)],
-          [text("shortfall"), won(problem.shortfall)])),
+        notice(
+          "bad",
+          h("strong", {}, text("errorPAY001")),
+          facts(
+            [text("requiredAmount"), won(problem.requiredAmount)],
+            [text("currentBalance"), won(problem.currentBalance)],
+            [text("shortfall"), won(problem.shortfall)],
+          ),
+        ),
         h("a", { class: "button primary", href: chargeAddress(problem.shortfall) }, text("chargeBalance")),
       ];
     case "O002":
-      return [notice("bad", h("strong", {}, text("errorO002")), facts(
-        [text("oldAmount"), won(problem.actualAmount)],
-        [text("newAmount"), won(problem.expectedAmount)]))];
+      return [
+        notice(
+          "bad",
+          h("strong", {}, text("errorO002")),
+          facts([text("oldAmount"), won(problem.actualAmount)], [text("newAmount"), won(problem.expectedAmount)]),
+        ),
+      ];
     default:
       return [notice("bad", refusalText(problem))];
   }

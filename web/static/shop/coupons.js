@@ -66,15 +66,30 @@ function couponCard(coupon, isHeld, signal) {
   const id = `coupon-${coupon.couponId}`;
   const quantities = h("div", { class: "quantities" });
   const mark = h("span", { class: "badge plenty", hidden: !isHeld }, text("held"));
-  const claim = h("button", { type: "button", class: "primary", "aria-describedby": id, onclick: () => claimIt(coupon) }, text("claim"));
+  const claim = h(
+    "button",
+    { type: "button", class: "primary", "aria-describedby": id, onclick: () => claimIt(coupon) },
+    text("claim"),
+  );
   const isOpen = !coupon.startsAt || new Date(coupon.startsAt) <= new Date();
   const showQuantities = ({ remainingQuantity, totalQuantity }) => {
     // It can be tried all the same: the answer is certain, and more may have come.
     claim.classList.toggle("primary", isOpen && remainingQuantity > 0);
     const left = text(remainingQuantity === 0 ? "couponsGone" : "couponsLeft", { left: count(remainingQuantity) });
     quantities.replaceChildren(
-      h("p", { class: remainingQuantity === 0 ? "gone" : "" }, h("strong", {}, left), " ", h("span", { class: "soft" }, text("ofTotal", { total: count(totalQuantity) }))),
-      h("progress", { max: String(Math.max(totalQuantity, 1)), value: String(remainingQuantity), "aria-label": text("couponsLeftLabel") }));
+      h(
+        "p",
+        { class: remainingQuantity === 0 ? "gone" : "" },
+        h("strong", {}, left),
+        " ",
+        h("span", { class: "soft" }, text("ofTotal", { total: count(totalQuantity) })),
+      ),
+      h("progress", {
+        max: String(Math.max(totalQuantity, 1)),
+        value: String(remainingQuantity),
+        "aria-label": text("couponsLeftLabel"),
+      }),
+    );
   };
   const onChange = (intent) => {
     disable(claim, !isOver(intent));
@@ -82,14 +97,17 @@ function couponCard(coupon, isHeld, signal) {
   };
   showQuantities(coupon);
   const opens = isOpen ? null : h("p", { class: "notice wait" }, text("opensAt", { time: time(coupon.startsAt) }));
-  const element = h("li", { class: "coupon" },
+  const element = h(
+    "li",
+    { class: "coupon" },
     h("div", { class: "row" }, h("h2", { id }, coupon.name), mark),
     h("p", { class: "discount" }, discountWords(coupon)),
     h("p", { class: "soft" }, terms(coupon)),
     quantities,
     opens,
     claim,
-    panel("claim", coupon.couponId, outcome, onChange, signal));
+    panel("claim", coupon.couponId, outcome, onChange, signal),
+  );
   const before = intentOf("claim", coupon.couponId);
   if (before) {
     onChange(before);

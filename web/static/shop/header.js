@@ -29,10 +29,13 @@ export function show() {
   const focused = top.contains(document.activeElement) ? keyOf(document.activeElement) : null;
   top.replaceChildren(
     h("a", { class: "skip", href: "#main", onclick: skip }, text("skip")),
-    h("div", { class: "bar" },
+    h(
+      "div",
+      { class: "bar" },
       h("a", { class: "brand", href: "#/" }, h("span", { class: "drop", "aria-hidden": "true" }), "Droplane"),
       h("div", { class: "who" }, ...who()),
-      switchTo),
+      switchTo,
+    ),
     h("nav", { class: "places", "aria-label": text("menu") }, h("ul", {}, PLACES.map(place))),
   );
   if (focused !== null) {
@@ -79,7 +82,10 @@ function who() {
   if (!shopper) {
     return [h("a", { class: "button", href: "#/sign-in" }, text("signIn"))];
   }
-  const money = balance === null ? null : h("a", { class: "money", href: "#/balance" }, h("span", { class: "heard" }, text("navBalance")), ` ${won(balance)}`);
+  const money =
+    balance === null
+      ? null
+      : h("a", { class: "money", href: "#/balance" }, h("span", { class: "heard" }, text("navBalance")), ` ${won(balance)}`);
   return [
     h("span", { class: "name" }, h("span", { class: "heard" }, text("signedInAs")), ` ${nameOf(shopper.userId)}`),
     money,
@@ -89,8 +95,15 @@ function who() {
 
 function place([path, name, sign, pages]) {
   const here = pages.test(marked);
-  const number = sign === "cart" && cartLines > 0 ? h("span", { class: "count" }, h("span", { class: "heard" }, text("cartHas")), count(cartLines)) : null;
-  return h("li", {}, h("a", { href: `#${path}`, "aria-current": here ? "page" : null }, icon(sign), h("span", {}, text(name)), number));
+  const number =
+    sign === "cart" && cartLines > 0
+      ? h("span", { class: "count" }, h("span", { class: "heard" }, text("cartHas")), count(cartLines))
+      : null;
+  return h(
+    "li",
+    {},
+    h("a", { href: `#${path}`, "aria-current": here ? "page" : null }, icon(sign), h("span", {}, text(name)), number),
+  );
 }
 
 function skip(event) {

@@ -80,7 +80,9 @@ async function pursue(intent) {
   const signal = sessionSignal();
   for (let failures = 0; !signal.aborted; failures += 1) {
     try {
-      await send(intent, signal, () => { failures = 0; });
+      await send(intent, signal, () => {
+        failures = 0;
+      });
       return;
     } catch (error) {
       if (signal.aborted) {

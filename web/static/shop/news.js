@@ -20,5 +20,7 @@ function tell({ kind }) {
   const clear = () => byId("news").replaceChildren();
   const link = h("a", { href: `#${PAGES[kind]}`, onclick: clear }, text("newsLook"));
   const close = h("button", { type: "button", onclick: clear }, text("close"));
-  byId("news").replaceChildren(h("div", { class: "notice wait row" }, h("span", { class: "grow" }, text(`news_${kind}`)), link, close));
+  byId("news").replaceChildren(
+    h("div", { class: "notice wait row" }, h("span", { class: "grow" }, text(`news_${kind}`)), link, close),
+  );
 }

@@ -23,8 +23,12 @@ export async function show({ body, signal }) {
 
 function line({ orderId, items, finalAmount, createdAt }) {
   const [first, ...others] = items;
-  const name = others.length > 0 ? text("andOthers", { name: first.productName, count: count(others.length) }) : first.productName;
-  return h("li", { class: "line" },
+  const name =
+    others.length > 0 ? text("andOthers", { name: first.productName, count: count(others.length) }) : first.productName;
+  return h(
+    "li",
+    { class: "line" },
     h("div", { class: "grow" }, h("a", { href: `#/orders/${orderId}` }, name), h("div", { class: "soft" }, time(createdAt))),
-    h("strong", { class: "price" }, won(finalAmount)));
+    h("strong", { class: "price" }, won(finalAmount)),
+  );
 }

@@ -51,12 +51,16 @@ export function panel(kind, subject, ended, onChange, signal) {
     show(before);
   }
   // An outcome that was seen has been told when the shopper leaves.
-  signal.addEventListener("abort", () => {
-    const last = intentOf(kind, subject);
-    if (last && isOver(last) && signal.reason !== AGAIN) {
-      forget(last);
-    }
-  }, { once: true });
+  signal.addEventListener(
+    "abort",
+    () => {
+      const last = intentOf(kind, subject);
+      if (last && isOver(last) && signal.reason !== AGAIN) {
+        forget(last);
+      }
+    },
+    { once: true },
+  );
   return element;
 }
 

@@ -15,13 +15,15 @@ export function announce(words) {
   const heard = document.getElementById("heard");
   // The same words again are a change only if they were gone.
   heard.textContent = "";
-  setTimeout(() => { heard.textContent = words; }, 50);
+  setTimeout(() => {
+    heard.textContent = words;
+  }, 50);
 }
 
 // What a shopper is told of a problem, in the language of now.
 export function problemText(problem) {
   const key = `error${problem.code}`;
-  return hasText(key) ? text(key) : problem.message ?? text("errorX003");
+  return hasText(key) ? text(key) : (problem.message ?? text("errorX003"));
 }
 
 // What a shopper is told when a call failed.
@@ -36,7 +38,8 @@ export function errorText(error) {
 export const failed = (error) => notice("bad", errorText(error), ...fieldTexts(error.problem));
 
 // What is wrong with each member, where the server names them.
-const fieldTexts = (problem) => (problem?.errors ?? []).map(({ field, message }) => h("div", { class: "hint", lang: "en" }, `${field}: ${message}`));
+const fieldTexts = (problem) =>
+  (problem?.errors ?? []).map(({ field, message }) => h("div", { class: "hint", lang: "en" }, `${field}: ${message}`));
 
 // A box in the colours of "good", "bad" or "wait".
 export const notice = (kind, ...children) => h("div", { class: `notice ${kind}` }, ...children);
@@ -68,7 +71,11 @@ export function stockBadge(stock) {
 
 // Pairs of a name and a value.
 export const facts = (...pairs) =>
-  h("dl", { class: "facts" }, pairs.filter(Boolean).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+  h(
+    "dl",
+    { class: "facts" },
+    pairs.filter(Boolean).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
+  );
 
 // What a coupon takes off, in words.
 export function discountWords({ discountType, discountValue, maxDiscountAmount }) {
@@ -88,7 +95,17 @@ export const untilWords = (iso) => (iso ? text("until", { time: time(iso) }) : t
 
 // A field for a whole number from 1 on.
 export const numberField = (id, most, value, more = {}) =>
-  h("input", { id, type: "number", inputmode: "numeric", min: "1", max: String(most), step: "1", value: String(value), required: true, ...more });
+  h("input", {
+    id,
+    type: "number",
+    inputmode: "numeric",
+    min: "1",
+    max: String(most),
+    step: "1",
+    value: String(value),
+    required: true,
+    ...more,
+  });
 
 // A list that is loaded page by page. `read(cursor)` returns { rows, nextCursor }, `row` makes an element of each. Returns the
 // element and how many rows there are.

@@ -43,14 +43,22 @@ export async function show({ body, params, signal, setTitle }) {
     return pieces;
   };
   showStock(product.stock);
-  body.replaceChildren(h("div", { class: "detail" },
-    picture(product.productId, product.name),
-    h("div", {},
-      h("p", { class: "price large" }, won(product.price)),
-      stock,
-      product.description ? h("p", { class: "description" }, product.description) : null,
-      cartForm(product, askStock),
-      restock)));
+  body.replaceChildren(
+    h(
+      "div",
+      { class: "detail" },
+      picture(product.productId, product.name),
+      h(
+        "div",
+        {},
+        h("p", { class: "price large" }, won(product.price)),
+        stock,
+        product.description ? h("p", { class: "description" }, product.description) : null,
+        cartForm(product, askStock),
+        restock,
+      ),
+    ),
+  );
   whileVisible(askStock, STOCK_AGAIN_MS, signal);
 }
 
@@ -90,6 +98,11 @@ function cartForm(product, askStock) {
       go(signInAddress());
     }
   };
-  return h("form", { class: "into-cart", onsubmit },
-    h("label", { for: "quantity" }, text("quantity")), h("div", { class: "join" }, input, button), said);
+  return h(
+    "form",
+    { class: "into-cart", onsubmit },
+    h("label", { for: "quantity" }, text("quantity")),
+    h("div", { class: "join" }, input, button),
+    said,
+  );
 }

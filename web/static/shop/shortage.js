@@ -10,7 +10,11 @@ let forms = 0;
 
 // Each short product with what was asked for, what there is, and a form to be told of more.
 export const shortages = (items) =>
-  h("ul", { class: "plain" }, items.map((item) => h("li", { class: "short" }, ...shortage(item), restockForm(item.productId))));
+  h(
+    "ul",
+    { class: "plain" },
+    items.map((item) => h("li", { class: "short" }, ...shortage(item), restockForm(item.productId))),
+  );
 
 function shortage({ productName, requestedQuantity, availableStock }) {
   const numbers = { requested: count(requestedQuantity), available: count(availableStock) };
@@ -22,9 +26,20 @@ export function restockForm(productId) {
   forms += 1;
   const id = `mail${forms}`;
   if (!current()) {
-    return h("p", {}, h("a", { class: "button", href: `#/sign-in?back=${encodeURIComponent(location.hash)}` }, text("signInForMail")));
+    return h(
+      "p",
+      {},
+      h("a", { class: "button", href: `#/sign-in?back=${encodeURIComponent(location.hash)}` }, text("signInForMail")),
+    );
   }
-  const input = h("input", { id, type: "email", required: true, maxlength: "254", autocomplete: "email", placeholder: "name@example.com" });
+  const input = h("input", {
+    id,
+    type: "email",
+    required: true,
+    maxlength: "254",
+    autocomplete: "email",
+    placeholder: "name@example.com",
+  });
   const button = h("button", { type: "submit" }, text("askForMail"));
   const said = h("div", { role: "status", "aria-live": "polite" });
   const register = async () => {
@@ -43,5 +58,11 @@ export function restockForm(productId) {
     event.preventDefault();
     once(button, register);
   };
-  return h("form", { class: "restock", onsubmit }, h("label", { for: id }, text("mailLabel")), h("div", { class: "join" }, input, button), said);
+  return h(
+    "form",
+    { class: "restock", onsubmit },
+    h("label", { for: id }, text("mailLabel")),
+    h("div", { class: "join" }, input, button),
+    said,
+  );
 }

@@ -32,7 +32,12 @@ export function picture(productId, name) {
   letter.textContent = [...name.trim()][0] ?? "";
   return svg(
     "svg",
-    { class: `picture tint${number % TINTS}`, viewBox: "0 0 100 64", "aria-hidden": "true", preserveAspectRatio: "xMidYMid slice" },
+    {
+      class: `picture tint${number % TINTS}`,
+      viewBox: "0 0 100 64",
+      "aria-hidden": "true",
+      preserveAspectRatio: "xMidYMid slice",
+    },
     svg("rect", { width: "100", height: "64", class: "ground" }),
     svg("circle", { cx: x, cy: y, r: size, class: "shape" }),
     svg("circle", { cx: 100 - x, cy: 64 - y / 2, r: size * 0.7, class: "shape" }),

@@ -13,8 +13,13 @@ const STATUSES = ["available", "used", "expired"];
 
 export async function show({ body, query, signal }) {
   const status = STATUSES.includes(query.get("status")) ? query.get("status") : "available";
-  const tabs = h("nav", { class: "tabs", "aria-label": text("walletStatus") },
-    STATUSES.map((each) => h("a", { class: "button", href: `#/wallet?status=${each}`, "aria-current": each === status ? "true" : null }, text(each))));
+  const tabs = h(
+    "nav",
+    { class: "tabs", "aria-label": text("walletStatus") },
+    STATUSES.map((each) =>
+      h("a", { class: "button", href: `#/wallet?status=${each}`, "aria-current": each === status ? "true" : null }, text(each)),
+    ),
+  );
   const { element, rows } = await paged(
     h("ul", { class: "grid wide" }),
     async (cursor) => {
@@ -27,9 +32,12 @@ export async function show({ body, query, signal }) {
 }
 
 const card = (coupon) =>
-  h("li", { class: `coupon ${coupon.status === "AVAILABLE" ? "" : "over"}` },
+  h(
+    "li",
+    { class: `coupon ${coupon.status === "AVAILABLE" ? "" : "over"}` },
     h("h2", {}, coupon.name),
     h("p", { class: "discount" }, discountWords(coupon)),
-    h("p", { class: "soft" }, [minOrderWords(coupon), lastWords(coupon)].filter(Boolean).join(" · ")));
+    h("p", { class: "soft" }, [minOrderWords(coupon), lastWords(coupon)].filter(Boolean).join(" · ")),
+  );
 
 const lastWords = ({ usedAt, expiresAt }) => (usedAt ? text("usedAt", { time: time(usedAt) }) : untilWords(expiresAt));
