@@ -142,6 +142,7 @@ const MEMBERS: &[(&str, &str, &str)] = &[
     ("resolvedBy", "null", "Who settled it."),
     ("resolvedAt", "null", "When it was settled."),
     ("retried", "2", "Orders that are sent once more."),
+    ("openCount", "2", "Orders that are on the desk now."),
     ("attempt", "4", "1 is the first."),
     ("SyncAttempt.status", "500", "The HTTP status of the answer; null: there was none."),
     ("error", r#""answered 500""#, "Why it failed; null: it did not."),

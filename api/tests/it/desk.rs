@@ -51,6 +51,8 @@ async fn a_failure_is_shown_retried_and_resolved() {
     let failure = &failures["failures"][0];
     assert_eq!((failures["failures"].as_array().unwrap().len(), &failure["orderId"]), (1, &FAILED.into()));
     assert_eq!((&failure["syncAttempts"], &failure["nextRetryAt"]), (&4.into(), &Value::Null));
+    assert_eq!(failures["openCount"], 1);
+    assert_eq!(get(&shop, "sync-failures?status=resolved").await["openCount"], 1, "whichever are listed");
     let last = &failure["attempts"][3];
     assert_eq!((&last["attempt"], &last["durationMs"], &last["answer"]), (&4.into(), &7.into(), &"oh".into()));
     let alert = &get(&shop, "alerts?status=open").await["alerts"][0];

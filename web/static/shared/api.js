@@ -33,8 +33,8 @@ export function headers(more = {}) {
 }
 
 // Asks and returns { status, body }. `query` leaves out what is null or undefined; `key` is an Idempotency-Key; `signal`
-// gives up early. Throws Refused or Unreachable.
-export async function call(method, path, { query = {}, body, key, signal, more = {} } = {}) {
+// gives up early, `withinMs` is for what takes long by nature. Throws Refused or Unreachable.
+export async function call(method, path, { query = {}, body, key, signal, withinMs = ANSWER_MAX_MS, more = {} } = {}) {
   const given = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
   const search = given.length > 0 ? `?${new URLSearchParams(given)}` : "";
   const carried = headers(more);
@@ -44,7 +44,7 @@ export async function call(method, path, { query = {}, body, key, signal, more =
   if (key !== undefined) {
     carried["idempotency-key"] = key;
   }
-  const ends = AbortSignal.any([AbortSignal.timeout(ANSWER_MAX_MS), ...(signal ? [signal] : [])]);
+  const ends = AbortSignal.any([AbortSignal.timeout(withinMs), ...(signal ? [signal] : [])]);
   let answer, document;
   try {
     answer = await fetch(path + search, {

@@ -92,6 +92,8 @@ macro_rules! failure_columns {
 #[schema(as = SyncFailures)]
 struct Failures {
     failures: Vec<Failure>,
+    /// Orders that are on the desk now, whichever are listed.
+    open_count: i64,
     next_cursor: Option<String>,
 }
 
@@ -132,7 +134,11 @@ async fn list(
     .await?;
     let (mut failures, next_cursor) = page.cut(rows, |row| &row.cursor);
     add_attempts(&state, &mut failures).await?;
-    Ok(Json(Failures { failures, next_cursor }))
+    let open_count =
+        sqlx::query_scalar("select count(*) from order_syncs where failed_at is not null and resolved_at is null")
+            .fetch_one(&state.pool)
+            .await?;
+    Ok(Json(Failures { failures, open_count, next_cursor }))
 }
 
 async fn add_attempts(state: &AppState, failures: &mut [Failure]) -> Result<(), Problem> {
