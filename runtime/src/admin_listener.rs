@@ -1,6 +1,7 @@
 //! The listener for operators, one per process and apart from the public door: `/metrics`, `/healthz`, `/readyz`.
 
 use crate::limits::METRICS_UPKEEP_SECONDS;
+use crate::metrics::record_process;
 use crate::readiness::{Readiness, health_routes};
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
@@ -73,6 +74,7 @@ impl AdminListener {
         let routes = health_routes(readiness).route(
             "/metrics",
             get(move || {
+                record_process();
                 samples.iter().for_each(|sample| sample());
                 let text = metrics.render();
                 async move { ([(CONTENT_TYPE, PROMETHEUS_TEXT)], text) }

@@ -11,6 +11,8 @@ pub use install::{InstallError, Known, describe_and_zero, install};
 pub use metrics_exporter_prometheus::PrometheusHandle;
 pub use table::{Kind, Metric, Process};
 
+use std::time::Duration;
+
 use table::metrics_table;
 
 metrics_table! {
@@ -19,6 +21,16 @@ metrics_table! {
         "Always 1; the labels say which program of which version answers.";
     both gauge PROCESS_START_TIME = "droplane_process_start_time_seconds", process_start_time():
         "When this process started, in seconds since 1970.";
+    both counter PROCESS_CPU_SECONDS = "droplane_process_cpu_seconds_total", process_cpu_seconds():
+        "Processor time that this process has used, in whole seconds.";
+    both gauge PROCESS_RESIDENT_MEMORY_BYTES = "droplane_process_resident_memory_bytes", process_resident_memory_bytes():
+        "Memory of this process that lies in RAM.";
+    both gauge PROCESS_OPEN_FDS = "droplane_process_open_fds", process_open_fds():
+        "Files and connections that this process has open.";
+    both gauge PROCESS_MAX_FDS = "droplane_process_max_fds", process_max_fds():
+        "The most files and connections that this process may have open; 0 where there is no limit.";
+    both gauge PROCESS_THREADS = "droplane_process_threads", process_threads():
+        "Threads of this process.";
 
     // the door
     api counter ACCEPTED = "droplane_accepted_total", accepted(group):
@@ -41,6 +53,10 @@ metrics_table! {
         "Commands in batches that a worker holds now.";
     both gauge OLDEST_AGE_SECONDS = "droplane_oldest_age_seconds", oldest_age_seconds(group):
         "How long the oldest undecided command has been waiting; 0 when nobody waits.";
+    both gauge LANES_PAUSED = "droplane_lanes_paused", lanes_paused(group):
+        "Resources that are held now, each with its line; a group that is held as a whole is not counted.";
+    both gauge GROUP_HELD = "droplane_group_held", group_held(group):
+        "1 while the group is held as a whole, by an operator or because too many of its commands were parked; else 0.";
 
     // the work
     workers counter CLAIMS = "droplane_claims_total", claims(group):
@@ -75,6 +91,8 @@ metrics_table! {
         "Attempts to tell the order system of an order, by their result.";
     workers counter SYNC_ANNOUNCED = "droplane_sync_announced_total", sync_announced():
         "Orders whose sending began because they were announced, before the sweep found them.";
+    workers gauge SYNC_BACKLOG = "droplane_sync_backlog", sync_backlog():
+        "Orders that the order system has not taken yet and that will be sent, now or later; 10000 stands for more, too.";
     workers gauge SYNC_OVERDUE_SECONDS = "droplane_sync_overdue_seconds", sync_overdue_seconds():
         "How long the order that has been due for longest waits to be sent; 0 when none is due.";
     workers gauge SYNC_FAILURES_OPEN = "droplane_sync_failures_open", sync_failures_open():
@@ -89,16 +107,22 @@ metrics_table! {
         "How long the oldest of them has been pending; 0 when there is none.";
     workers counter ALERTS_RAISED = "droplane_alerts_raised_total", alerts_raised(alert):
         "Alerts that this process raised.";
+    workers gauge ALERTS_OPEN = "droplane_alerts_open", alerts_open(alert):
+        "Alerts whose cause is not resolved.";
+    workers gauge ALERTS_UNDELIVERED_SECONDS = "droplane_alerts_undelivered_seconds", alerts_undelivered_seconds():
+        "How long the oldest alert waits that is still to go out on a configured way, or for which there is none; else 0.";
 
     // what runs by a schedule
-    workers gauge CRON_LAST_SUCCESS = "droplane_cron_last_success_seconds", cron_last_success(job):
+    workers gauge CRON_LAST_SUCCESS = "droplane_cron_last_success_seconds", cron_last_success(cron_job):
         "When a job last succeeded, by whichever worker, in seconds since 1970; 0 before its first time.";
-    workers counter CRON_RUNS = "droplane_cron_runs_total", cron_runs(job):
+    workers counter CRON_RUNS = "droplane_cron_runs_total", cron_runs(cron_job):
         "Ticks that this process took.";
-    workers counter CRON_FAILURES = "droplane_cron_failures_total", cron_failures(job):
+    workers counter CRON_FAILURES = "droplane_cron_failures_total", cron_failures(cron_job):
         "Ticks that this process took and that failed.";
     workers counter COUPONS_EXPIRED = "droplane_coupons_expired_total", coupons_expired():
         "Wallet entries that this process marked, because their time passed before they were used.";
+    api counter POPULAR_READS = "droplane_popular_reads_total", popular_reads(cache):
+        "Questions for the popular products, by whether the answer was kept or had to be counted.";
     both counter POPULAR_COUNTS = "droplane_popular_counts_total", popular_counts():
         "Times that the popular products were counted, and not taken from the cache.";
 
@@ -107,6 +131,8 @@ metrics_table! {
         "From sending a script to its answer.";
     both counter REDIS_SCRIPT_ERRORS = "droplane_redis_script_errors_total", redis_script_errors(script):
         "Scripts that ended in an error or a time-out.";
+    both gauge REDIS_DURABLE = "droplane_redis_durable", redis_durable():
+        "1 if Redis, when last asked, keeps on disk whatever it has accepted; 0 if not, or before it was asked.";
     both gauge POSTGRES_CONNECTIONS = "droplane_postgres_connections", postgres_connections(state):
         "Connections of the pool, idle or in use.";
     both gauge POSTGRES_CONNECTIONS_MAX = "droplane_postgres_connections_max", postgres_connections_max():
@@ -133,7 +159,7 @@ pub mod refusal {
     pub const ALL: [&str; 6] = [SOLD_OUT, GROUP_FULL, LANE_FULL, KEY_REUSED, RATE_LIMITED, UNAVAILABLE];
 }
 
-/// What runs by a schedule: the values of the label `job`.
+/// What runs by a schedule: the values of the label `cron_job`. Prometheus itself calls what it scrapes a `job`.
 pub mod cron_job {
     /// Sealing the hours that are over, and counting the popular products anew.
     pub const POPULAR: &str = "popular";
@@ -189,6 +215,16 @@ pub mod alert_kind {
     pub const ALL: [&str; 4] = [ORDER_SYNC_FAILED, GROUP_HELD, CHARGE_UNSETTLED, CHARGE_CONTRADICTED];
 }
 
+/// Where an answer about the popular products came from: the values of the label `cache`.
+pub mod popular_cache {
+    /// It was kept.
+    pub const HIT: &str = "hit";
+    /// It had to be counted.
+    pub const MISS: &str = "miss";
+    /// Both.
+    pub const ALL: [&str; 2] = [HIT, MISS];
+}
+
 /// States of a pooled connection: the values of the label `state`.
 pub mod connection_state {
     /// Waiting in the pool.
@@ -224,6 +260,26 @@ pub(crate) const SECONDS_BUCKETS: [f64; 16] =
 /// Upper bounds of the histogram of batch sizes, up to the largest batch that can be configured.
 pub(crate) const COMMANDS_BUCKETS: [f64; 12] =
     [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0, 5_000.0];
+
+/// Measures this process as the system sees it. What the system does not tell stays as it was. Called at each scrape.
+pub(crate) fn record_process() {
+    let seen = metrics_process::collector::collect();
+    // A counter holds whole numbers; a rate over a minute still tells two hundredths of a core.
+    if let Some(Ok(used)) = seen.cpu_seconds_total.map(Duration::try_from_secs_f64) {
+        process_cpu_seconds().absolute(used.as_secs());
+    }
+    let gauges = [
+        (process_resident_memory_bytes(), seen.resident_memory_bytes),
+        (process_open_fds(), seen.open_fds),
+        (process_max_fds(), seen.max_fds),
+        (process_threads(), seen.threads),
+    ];
+    for (gauge, value) in gauges {
+        if let Some(value) = value {
+            gauge.set(value as f64);
+        }
+    }
+}
 
 /// Sets the gauges of a pool as it is now. Called at each scrape.
 pub fn record_pool(pool: &sqlx::PgPool) {

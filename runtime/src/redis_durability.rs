@@ -1,6 +1,7 @@
 //! Whether this Redis keeps what it accepted: the promise behind every 202.
 
 use crate::config::QueueDurability;
+use crate::metrics;
 use redis::aio::ConnectionLike;
 use redis::{InfoDict, RedisError, RedisResult};
 use std::collections::HashMap;
@@ -46,7 +47,8 @@ impl Verdict {
     }
 }
 
-/// Asks Redis. Where `CONFIG` is not permitted, `INFO` tells part of it.
+/// Asks Redis, and shows in metrics whether it keeps what it accepts. Where `CONFIG` is not permitted, `INFO` tells part
+/// of it.
 ///
 /// # Errors
 /// When Redis does not answer.
@@ -60,7 +62,7 @@ pub async fn check(connection: &mut impl ConnectionLike) -> RedisResult<Durabili
         maxmemory_policy: info.get("maxmemory_policy"),
         version,
     };
-    Ok(match config(connection).await? {
+    let seen = match config(connection).await? {
         Some(mut settings) => Durability {
             append_only: settings.remove("appendonly").map(|value| value == "yes").or(seen.append_only),
             append_fsync: settings.remove("appendfsync"),
@@ -68,7 +70,10 @@ pub async fn check(connection: &mut impl ConnectionLike) -> RedisResult<Durabili
             version: seen.version,
         },
         None => seen,
-    })
+    };
+    let is_durable = judge(&seen, QueueDurability::Strict) == Verdict::Durable;
+    metrics::redis_durable().set(f64::from(u8::from(is_durable)));
+    Ok(seen)
 }
 
 async fn info(connection: &mut impl ConnectionLike) -> RedisResult<InfoDict> {

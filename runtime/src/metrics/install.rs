@@ -2,7 +2,7 @@
 
 use super::{
     ALL, Kind, Metric, OUTCOMES, Process, STATUS_CLASSES, alert_kind, build_info, connection_state, cron_job,
-    gateway_answer, process_start_time, refusal, sync_result,
+    gateway_answer, popular_cache, process_start_time, refusal, sync_result,
 };
 use crate::postgres::Fault;
 use metrics::{Key, Label, Level, Metadata, with_recorder};
@@ -121,7 +121,8 @@ fn values(label: &str, known: &Known) -> Vec<String> {
         "group" => known.groups.clone(),
         "script" => fixed(&known.scripts),
         "reason" => fixed(&refusal::ALL),
-        "job" => fixed(&cron_job::ALL),
+        "cron_job" => fixed(&cron_job::ALL),
+        "cache" => fixed(&popular_cache::ALL),
         "result" => fixed(&sync_result::ALL),
         "alert" => fixed(&alert_kind::ALL),
         "answer" => fixed(&gateway_answer::ALL),

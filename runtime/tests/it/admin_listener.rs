@@ -44,6 +44,10 @@ async fn operators_are_answered_until_the_end() {
     assert!(text.contains("\ndroplane_accepted_total{group=\"coupon\"} 1\n"), "{text}");
     assert!(text.contains("\ndroplane_depth{group=\"coupon\"} 3\n"), "sampled at the scrape: {text}");
     assert!(text.contains("\n# HELP droplane_accepted_total Commands stored"), "{text}");
+    for seen in ["resident_memory_bytes", "open_fds", "threads"] {
+        let name = format!("\ndroplane_process_{seen} ");
+        assert!(text.contains(&name) && !text.contains(&format!("{name}0\n")), "{seen} of this process: {text}");
+    }
 
     assert!(get(address, "/healthz").await.starts_with("HTTP/1.1 200"));
     let ready = get(address, "/readyz").await;

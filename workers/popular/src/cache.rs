@@ -7,7 +7,7 @@ use std::time::Duration;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, RedisResult};
 use runtime::limits::{REDIS_CONNECT_TIMEOUT_MS, REDIS_RESPONSE_TIMEOUT_MS};
-use runtime::metrics;
+use runtime::metrics::{self, popular_cache};
 use sqlx::PgPool;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
@@ -65,12 +65,14 @@ impl Cache {
         let slot = self.slot(question);
         let mut slot = slot.lock().await;
         if let Some(fresh) = slot.as_ref().filter(|fresh| fresh.until > Instant::now()) {
+            metrics::popular_reads(popular_cache::HIT).increment(1);
             return Ok(Arc::clone(&fresh.json));
         }
         // In a task of its own: a client that hangs up must not leave a promise to count behind, for which others wait.
         let cache = self.clone();
         let filling = tokio::spawn(async move { cache.look_or_fill(question).await });
-        let json = filling.await.expect("looking and counting do not panic")?;
+        let (json, came_from) = filling.await.expect("looking and counting do not panic")?;
+        metrics::popular_reads(came_from).increment(1);
         *slot = Some(Fresh { json: Arc::clone(&json), until: Instant::now() + REMEMBERED });
         Ok(json)
     }
@@ -93,21 +95,23 @@ impl Cache {
         Arc::clone(answers.entry(question).or_default())
     }
 
-    async fn look_or_fill(&self, question: Question) -> Result<Arc<str>, sqlx::Error> {
+    /// The answer, and as which of [`popular_cache`] it counts.
+    async fn look_or_fill(&self, question: Question) -> Result<(Arc<str>, &'static str), sqlx::Error> {
         let give_up_at = Instant::now() + FILL_MAX;
         let promise = Uuid::new_v4().to_string();
-        loop {
+        let counted = loop {
             match self.look_or_promise(question, &promise).await {
-                Ok(Look::Kept(json)) => return Ok(json),
-                Ok(Look::Mine) => return self.fill(question, &promise).await,
+                Ok(Look::Kept(json)) => return Ok((json, popular_cache::HIT)),
+                Ok(Look::Mine) => break self.fill(question, &promise).await,
                 Ok(Look::Somebodys) if Instant::now() < give_up_at => tokio::time::sleep(FILL_LOOK_EVERY).await,
-                Ok(Look::Somebodys) => return self.count(question).await,
+                Ok(Look::Somebodys) => break self.count(question).await,
                 Err(error) => {
                     tracing::debug!(%error, "the cache of popular products cannot be asked");
-                    return self.count(question).await;
+                    break self.count(question).await;
                 }
             }
-        }
+        };
+        Ok((counted?, popular_cache::MISS))
     }
 
     /// What is kept; or the promise to count, given to one caller of all processes at a time.

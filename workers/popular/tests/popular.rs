@@ -193,7 +193,7 @@ async fn many_who_ask_at_once_wait_for_one_count() {
     let ttl = Duration::from_secs(300);
     // As many processes would: they share nothing but Redis and Postgres.
     let caches: Vec<Cache> = (0..4).map(|_| Cache::new(pool.clone(), &client, ttl).expect("a cache")).collect();
-    let metrics = runtime::metrics::install(Process::Workers, &Known::default()).expect("the only recorder");
+    let metrics = runtime::metrics::install(Process::Api, &Known::default()).expect("the only recorder");
     let before = counts(&metrics);
     let asked = (0..CALLERS).map(|caller| {
         let cache = caches[caller % caches.len()].clone();
@@ -203,6 +203,8 @@ async fn many_who_ask_at_once_wait_for_one_count() {
     let different: BTreeSet<String> = answers.map(|json| json.to_string()).collect();
     assert_eq!(different.len(), 1, "{different:?}");
     assert_eq!(counts(&metrics) - before, 1, "one counted, the others waited");
+    let reads = [reads(&metrics, "hit"), reads(&metrics, "miss")];
+    assert_eq!(reads, [CALLERS as u64 - 1, 1], "every question is a hit or a miss");
     assert_eq!(redis.command(&["EXISTS", "popular:3days:5:counting"]).expect("asked"), "0");
     let left: i64 = redis.command(&["PTTL", "popular:3days:5"]).expect("asked").parse().expect("a number");
     assert!((1..=300_000).contains(&left), "{left}");
@@ -237,7 +239,16 @@ async fn who_hangs_up_while_counting_leaves_the_answer_to_the_others() {
 
 /// How often was counted, by all caches of this process.
 fn counts(metrics: &PrometheusHandle) -> u64 {
+    series(metrics, "droplane_popular_counts_total ")
+}
+
+/// How often was asked, by all caches of this process, with an answer from there.
+fn reads(metrics: &PrometheusHandle, cache: &str) -> u64 {
+    series(metrics, &format!("droplane_popular_reads_total{{cache=\"{cache}\"}} "))
+}
+
+fn series(metrics: &PrometheusHandle, name: &str) -> u64 {
     let text = metrics.render();
-    let series = text.lines().find_map(|line| line.strip_prefix("droplane_popular_counts_total "));
-    series.and_then(|count| count.parse().ok()).expect("the series is there from the start")
+    let value = text.lines().find_map(|line| line.strip_prefix(name));
+    value.and_then(|count| count.parse().ok()).expect("the series is there from the start")
 }

@@ -209,15 +209,50 @@ impl Alerts {
     /// # Errors
     /// When Postgres fails. What was claimed and not sent is due again when its claim has run out.
     pub async fn sweep(&self) -> anyhow::Result<()> {
+        self.show_open().await?;
         // Side by side: a way that hangs must not hold up the other one.
         let (by_webhook, by_mail) = tokio::join!(self.sweep_way(WEBHOOK), self.sweep_way(MAIL));
         by_webhook.and(by_mail)
     }
 
+    fn is_configured(&self, channel: &str) -> bool {
+        if channel == WEBHOOK { self.0.webhook.is_some() } else { self.0.mail.is_some() }
+    }
+
+    /// Says in metrics what is open, and whether everybody was told of it.
+    async fn show_open(&self) -> anyhow::Result<()> {
+        let channels = [WEBHOOK, MAIL].into_iter().filter(|channel| self.is_configured(channel));
+        let channels: Vec<&str> = channels.collect();
+        let open: Vec<(String, i64)> =
+            sqlx::query_as("select kind, count(*) from alerts where resolved_at is null group by kind")
+                .fetch_all(&self.0.pool)
+                .await
+                .context("counting open alerts")?;
+        for kind in alert_kind::ALL {
+            let count = open.iter().find(|(open, _)| open == kind).map_or(0, |(_, count)| *count);
+            metrics::alerts_open(kind).set(count as f64);
+        }
+        let undelivered_seconds: f64 = sqlx::query_scalar(
+            "select coalesce(greatest(0, extract(epoch from clock_timestamp() - case
+                      -- without a way nobody is told of anything
+                      when cardinality($1::text[]) = 0
+                      then (select min(raised_at) from alerts where resolved_at is null)
+                      else (select min(raised_at)
+                              from alert_deliveries
+                              join alerts using (alert_id)
+                             where delivered_at is null and channel = any($1))
+                    end)), 0)::float8",
+        )
+        .bind(&channels)
+        .fetch_one(&self.0.pool)
+        .await
+        .context("looking for alerts that are to go out")?;
+        metrics::alerts_undelivered_seconds().set(undelivered_seconds);
+        Ok(())
+    }
+
     async fn sweep_way(&self, channel: &str) -> anyhow::Result<()> {
-        let shared = &self.0;
-        let is_configured = if channel == WEBHOOK { shared.webhook.is_some() } else { shared.mail.is_some() };
-        if !is_configured {
+        if !self.is_configured(channel) {
             return Ok(());
         }
         let began = Instant::now();

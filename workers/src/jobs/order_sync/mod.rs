@@ -163,6 +163,7 @@ impl OrderSync {
 /// When Postgres fails.
 pub async fn show_left(pool: &PgPool) -> anyhow::Result<()> {
     let left = rows::left(pool).await?;
+    metrics::sync_backlog().set(left.backlog as f64);
     metrics::sync_overdue_seconds().set(left.overdue_seconds);
     metrics::sync_failures_open().set(left.failures_open as f64);
     Ok(())

@@ -9,6 +9,9 @@ use serde::Serialize;
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
+/// Orders of the backlog that are counted: it is looked at every second, and more says nothing else.
+const BACKLOG_COUNTED_MAX: i64 = 10_000;
+
 /// An order that is ours to send for a while.
 #[derive(Debug)]
 pub(super) struct Claimed {
@@ -128,6 +131,8 @@ async fn with_items(pool: &PgPool, rows: Vec<Row>) -> anyhow::Result<Vec<Claimed
 /// What is left to be done, by the system or by an operator.
 #[derive(FromRow)]
 pub(super) struct Left {
+    /// Orders that are due, or will be.
+    pub backlog: i64,
     /// How long the one that has been due for longest has been; 0 when none is.
     pub overdue_seconds: f64,
     /// Orders on the desk.
@@ -136,10 +141,13 @@ pub(super) struct Left {
 
 pub(super) async fn left(pool: &PgPool) -> anyhow::Result<Left> {
     sqlx::query_as(
-        "select greatest(0, extract(epoch from clock_timestamp()
+        "select (select count(*)
+                   from (select from order_syncs where synced_at is null and next_attempt_at is not null limit $1) as counted) as backlog,
+                greatest(0, extract(epoch from clock_timestamp()
                   - (select min(next_attempt_at) from order_syncs where synced_at is null)))::float8 as overdue_seconds,
                 (select count(*) from order_syncs where failed_at is not null and resolved_at is null) as failures_open",
     )
+    .bind(BACKLOG_COUNTED_MAX)
     .fetch_one(pool)
     .await
     .context("looking at what is left to be sent")
