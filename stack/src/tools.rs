@@ -1,4 +1,4 @@
-//! Where the programs of Postgres and Redis are; if they are nowhere, they are installed.
+//! Where the programs of Postgres, Redis and Prometheus are; if they are nowhere, they are installed.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -14,11 +14,15 @@ pub(crate) const POSTGRES_MIN_MAJOR: u32 = 15;
 /// The oldest Redis whose scripts may carry flags.
 pub(crate) const REDIS_MIN_MAJOR: u32 = 7;
 
+/// The oldest Prometheus that knows what our rules ask for.
+pub(crate) const PROMETHEUS_MIN_MAJOR: u32 = 2;
+
 /// What can be looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tool {
     Postgres,
     Redis,
+    Prometheus,
 }
 
 /// A found tool: a folder of programs and the folders their libraries need, if not the usual ones.
@@ -51,12 +55,14 @@ impl Found {
 }
 
 impl Tool {
-    pub const ALL: [Tool; 2] = [Tool::Postgres, Tool::Redis];
+    /// Those that the shop itself needs. Whoever needs one needs the other, too.
+    pub const SERVICES: [Tool; 2] = [Tool::Postgres, Tool::Redis];
 
     pub fn name(self) -> &'static str {
         match self {
             Tool::Postgres => "Postgres",
             Tool::Redis => "Redis",
+            Tool::Prometheus => "Prometheus",
         }
     }
 
@@ -64,6 +70,7 @@ impl Tool {
         match self {
             Tool::Postgres => POSTGRES_MIN_MAJOR,
             Tool::Redis => REDIS_MIN_MAJOR,
+            Tool::Prometheus => PROMETHEUS_MIN_MAJOR,
         }
     }
 
@@ -72,6 +79,7 @@ impl Tool {
         match self {
             Tool::Postgres => &[&["postgres", "initdb"]],
             Tool::Redis => &[&["redis-server"], &["valkey-server"]],
+            Tool::Prometheus => &[&["prometheus", "promtool"]],
         }
     }
 }
@@ -83,9 +91,11 @@ impl Tool {
 pub(crate) fn find_or_install(tool: Tool) -> Result<Found> {
     static POSTGRES: Mutex<Option<Found>> = Mutex::new(None);
     static REDIS: Mutex<Option<Found>> = Mutex::new(None);
+    static PROMETHEUS: Mutex<Option<Found>> = Mutex::new(None);
     let remembered = match tool {
         Tool::Postgres => &POSTGRES,
         Tool::Redis => &REDIS,
+        Tool::Prometheus => &PROMETHEUS,
     };
     let mut remembered = remembered.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if let Some(found) = remembered.as_ref() {
@@ -168,11 +178,11 @@ fn library_dirs(root: &Path) -> Vec<PathBuf> {
 fn major_version(found: &Found) -> Result<u32> {
     let output =
         Command::new(found.server()).arg("--version").envs(found.env()).output().context("asking for its version")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    major_in(&text).with_context(|| {
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        format!("it does not say its version: {} {}", text.trim(), complaint.trim())
-    })
+    // Some say it as a complaint.
+    let (text, complaint) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    major_in(&text)
+        .or_else(|| major_in(&complaint))
+        .with_context(|| format!("it does not say its version: {} {}", text.trim(), complaint.trim()))
 }
 
 /// The major number in "postgres (PostgreSQL) 15.18 (Debian ...)" or "Redis server v=7.0.15 ...".
@@ -215,6 +225,7 @@ mod tests {
             ("postgres (PostgreSQL) 18beta1", Some(18)),
             ("Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0", Some(7)),
             ("Valkey server v=8.1.1 sha=00000000:0", Some(8)),
+            ("prometheus, version 2.42.0+ds (branch: debian/sid, revision: 2.42.0+ds-5)", Some(2)),
             ("", None),
             ("no number here", None),
         ];

@@ -23,6 +23,7 @@ fn package(tool: Tool) -> &'static str {
     match tool {
         Tool::Postgres => "postgresql",
         Tool::Redis => "redis-server",
+        Tool::Prometheus => "prometheus",
     }
 }
 
@@ -126,14 +127,24 @@ fn archives(dir: &Path) -> Result<Vec<PathBuf>> {
 /// and the libraries these load. The rest (Perl, LLVM, scripts that manage clusters) is for
 /// things that are switched off here, and large.
 fn packages_to_unpack(plan: &str) -> Vec<&str> {
-    const FOR_OTHERS: [&str; 7] =
-        ["libllvm", "libperl", "libz3", "liblwp", "libjson-perl", "libcommon-sense-perl", "libtypes-serialiser-perl"];
+    const FOR_OTHERS: [&str; 8] = [
+        "libllvm",
+        "libperl",
+        "libz3",
+        "liblwp",
+        "libjson-perl",
+        "libcommon-sense-perl",
+        "libtypes-serialiser-perl",
+        // scripts of pages that nobody opens
+        "libjs-",
+    ];
     plan.lines()
         .filter_map(|line| line.strip_prefix("Inst ")?.split_whitespace().next())
         .filter(|name| {
-            let server = ["postgresql-", "redis-", "valkey-"].iter().any(|start| name.starts_with(start))
-                && !name.ends_with("-common")
-                && !name.ends_with("-jit");
+            let server = *name == "prometheus"
+                || ["postgresql-", "redis-", "valkey-"].iter().any(|start| name.starts_with(start))
+                    && !name.ends_with("-common")
+                    && !name.ends_with("-jit");
             let library = name.starts_with("lib")
                 && !name.ends_with("-perl")
                 && !FOR_OTHERS.iter().any(|start| name.starts_with(start));
@@ -163,8 +174,19 @@ mod tests {
             Inst liblua5.1-0 (5.1.5-9 Debian:12 [amd64])\n\
             Inst redis-tools (5:7.0.15-1~deb12u10 Debian:12 [amd64])\n\
             Inst redis-server (5:7.0.15-1~deb12u10 Debian:12 [amd64])\n\
-            Conf redis-server (5:7.0.15-1~deb12u10 Debian:12 [amd64])\n";
-        let want = ["libpq5", "postgresql-client-15", "postgresql-15", "liblua5.1-0", "redis-tools", "redis-server"];
+            Conf redis-server (5:7.0.15-1~deb12u10 Debian:12 [amd64])\n\
+            Inst libjs-moment (2.29.4+ds-1 Debian:12 [all])\n\
+            Inst prometheus-node-exporter (1.5.0-1+b6 Debian:12 [amd64])\n\
+            Inst prometheus (2.42.0+ds-5+b5 Debian:12 [amd64])\n";
+        let want = [
+            "libpq5",
+            "postgresql-client-15",
+            "postgresql-15",
+            "liblua5.1-0",
+            "redis-tools",
+            "redis-server",
+            "prometheus",
+        ];
         assert_eq!(packages_to_unpack(plan), want);
     }
 }

@@ -69,5 +69,6 @@ pub(crate) fn programs_of_packages(tool: Tool, cache: &Path) -> Vec<PathBuf> {
             .flatten()
             .map(|entry| entry.path())
             .collect(),
+        Tool::Prometheus => Vec::new(),
     }
 }
