@@ -20,7 +20,7 @@ pub struct Shop {
     pub launch: Launch,
     pub launch_workers: Launch,
     base: String,
-    operators: String,
+    pub operators: String,
     http: Client,
     pub pool: PgPool,
     pub redis: Redis,
