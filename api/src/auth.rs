@@ -45,8 +45,8 @@ impl Auth {
     ///
     /// # Errors
     /// A sentence when it contradicts itself.
-    pub fn new(args: &AuthArgs, api_addr: SocketAddr) -> anyhow::Result<Auth> {
-        let tokens = match args.checked(api_addr)? {
+    pub fn new(args: &AuthArgs, api_addr: SocketAddr, allow_private_http: bool) -> anyhow::Result<Auth> {
+        let tokens = match args.checked(api_addr, allow_private_http)? {
             runtime::config::Auth::Off => None,
             runtime::config::Auth::Jwt(rules) => Some(Tokens::new(rules)?),
         };

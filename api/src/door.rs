@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,11 +14,15 @@ use std::time::{Duration, Instant};
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
+use common::Trace;
 use futures::FutureExt;
 use metrics::{Counter, Histogram};
 use runtime::causes::chain;
+use runtime::config::TrustedProxies;
 use runtime::metrics as table;
+use runtime::traces::{self, TRACEPARENT};
 use tower::{Layer, Service};
+use tracing::field::display;
 use uuid::Uuid;
 
 use crate::auth::is_local;
@@ -25,8 +30,13 @@ use crate::error_table::Code;
 use crate::language::Language;
 use crate::limits::REQUEST_ID_MAX_CHARS;
 use crate::problem::Problem;
+use crate::serve::Peer;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Below this is what shoppers and operators ask for; probes and pages have no spans.
+const TRACED: &str = "/api/";
 
 /// The label of requests that no route answers.
 pub const UNMATCHED: (&str, &str) = ("ANY", "unmatched");
@@ -40,6 +50,8 @@ pub struct Door {
 struct Rules {
     /// Whether only this machine may call, because whoever is named is believed.
     only_local: bool,
+    /// Whose word on a caller's address is taken.
+    proxies: TrustedProxies,
     meters: HashMap<&'static str, Vec<(&'static str, Meter)>>,
     unmatched: Meter,
 }
@@ -53,13 +65,13 @@ struct Meter {
 
 impl Door {
     /// A door for these routes, each a method and a pattern.
-    pub fn new(routes: &[(&'static str, &'static str)], only_local: bool) -> Door {
+    pub fn new(routes: &[(&'static str, &'static str)], only_local: bool, proxies: TrustedProxies) -> Door {
         let mut meters: HashMap<_, Vec<_>> = HashMap::new();
         for &(method, pattern) in routes {
             meters.entry(pattern).or_default().push((method, Meter::of(method, pattern)));
         }
         let unmatched = Meter::of(UNMATCHED.0, UNMATCHED.1);
-        Door { rules: Arc::new(Rules { only_local, meters, unmatched }) }
+        Door { rules: Arc::new(Rules { only_local, proxies, meters, unmatched }) }
     }
 }
 
@@ -91,13 +103,22 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let pattern = request.extensions().get::<MatchedPath>().cloned();
+        let span =
+            pattern.as_ref().map(MatchedPath::as_str).filter(|pattern| pattern.starts_with(TRACED)).map(|pattern| {
+                let method = request.method().clone();
+                traces::serve(request.headers_mut(), method.as_str(), pattern)
+            });
         let visit = Visit {
             began: Instant::now(),
             id: request_id(request.headers()),
             language: Language::of(request.headers()),
             method: request.method().clone(),
-            pattern: request.extensions().get::<MatchedPath>().cloned(),
+            client: self.rules.client(&request),
+            traceparent: request.headers().get(TRACEPARENT).cloned(),
+            pattern,
+            span,
         };
         let rules = Arc::clone(&self.rules);
         if rules.only_local && !is_local(request.headers(), request.uri()) {
@@ -124,10 +145,15 @@ struct Visit {
     language: Language,
     method: Method,
     pattern: Option<MatchedPath>,
+    /// Who called, as far as it is known.
+    client: Option<IpAddr>,
+    /// What belongs below this visit belongs here in its trace, if there is one.
+    traceparent: Option<HeaderValue>,
+    span: Option<traces::Open>,
 }
 
 impl Visit {
-    fn end(self, rules: &Rules, mut response: Response) -> Response {
+    fn end(mut self, rules: &Rules, mut response: Response) -> Response {
         let problem = response.extensions_mut().remove::<Problem>();
         if let Some(problem) = &problem {
             problem.write_into(&mut response, self.language);
@@ -137,6 +163,10 @@ impl Visit {
         let meter = rules.meter(&self.method, self.pattern.as_ref());
         meter.answers[usize::from(status / 100).clamp(1, 5) - 1].increment(1);
         meter.seconds.record(took);
+        if let Some(span) = self.span.take() {
+            let code = problem.as_ref().map(|problem| problem.code().row().code);
+            span.end(Some(status), code.filter(|_| status >= 500));
+        }
         self.log(status, took, problem.as_ref());
         response.headers_mut().insert(X_REQUEST_ID, self.id);
         response
@@ -145,22 +175,34 @@ impl Visit {
     /// One line per request. Successes and refusals are many thousands a second and are counted anyway, so they are
     /// written only when somebody turns `access=debug` on; what we could not do is always written, with its cause.
     fn log(&self, status: u16, took: Duration, problem: Option<&Problem>) {
+        if status < 500 && !tracing::enabled!(target: "access", tracing::Level::DEBUG) {
+            return;
+        }
         let id = self.id.to_str().unwrap_or_default();
         let method = self.method.as_str();
         let route = self.pattern.as_ref().map_or(UNMATCHED.1, MatchedPath::as_str);
         let code = problem.map(|problem| problem.code().row().code);
         let took_us = took.as_micros();
+        let client = self.client.map(display);
+        let trace = self.traceparent.as_ref().and_then(|value| Trace::read(value.to_str().ok()?, None));
+        let trace_id = trace.as_ref().map(Trace::trace_id);
         if status < 500 {
-            tracing::debug!(target: "access", id, status, took_us, code, "{method} {route} {status}");
+            tracing::debug!(target: "access", id, trace_id, client, status, took_us, code, "{method} {route} {status}");
             return;
         }
         let cause = problem.and_then(Problem::cause).map(|cause| chain(cause.as_ref()));
         let because = cause.as_deref().unwrap_or("no cause given");
-        tracing::warn!(target: "access", id, status, took_us, code, "{method} {route} {status}: {because}");
+        tracing::warn!(target: "access", id, trace_id, client, status, took_us, code, "{method} {route} {status}: {because}");
     }
 }
 
 impl Rules {
+    fn client(&self, request: &Request) -> Option<IpAddr> {
+        let Peer(peer) = *request.extensions().get::<Peer>()?;
+        let forwarded = request.headers().get_all(X_FORWARDED_FOR).iter().filter_map(|list| list.to_str().ok());
+        Some(self.proxies.client(peer, forwarded))
+    }
+
     fn meter(&self, method: &Method, pattern: Option<&MatchedPath>) -> &Meter {
         let meters = pattern.and_then(|pattern| self.meters.get(pattern.as_str()));
         // HEAD is answered by the routes of GET.
@@ -211,7 +253,8 @@ mod tests {
         async fn panics() {
             panic!("for this test");
         }
-        let router = Router::new().route("/", get(panics)).layer(Door::new(&[("GET", "/")], false));
+        let router =
+            Router::new().route("/", get(panics)).layer(Door::new(&[("GET", "/")], false, TrustedProxies::default()));
         let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
         assert_eq!(response.status(), 500);
         assert!(response.headers().contains_key(X_REQUEST_ID));

@@ -39,6 +39,7 @@ use runtime::config::API_METRICS_ADDR;
 use runtime::limits::API_POOL_CONNECTIONS;
 use runtime::metrics::{Known, Process, redis_script_errors, redis_script_seconds};
 use runtime::readiness::Readiness;
+use runtime::traces::{self, Beginner};
 use runtime::{lifecycle, metrics, postgres};
 use tokio_util::sync::CancellationToken;
 
@@ -61,7 +62,8 @@ use wait::Waiters;
 /// A sentence when the configuration cannot work, an address is taken, Redis cannot keep what it accepts, or the
 /// migrations contradict the database.
 pub async fn run(config: ApiConfig) -> anyhow::Result<()> {
-    let auth = Auth::new(&config.auth, config.door.api_addr)?;
+    traces::start(&config.telemetry, "droplane-api", Beginner::Sampled)?;
+    let auth = Auth::new(&config.auth, config.door.api_addr, config.targets.allow_private_http_targets)?;
     let demo_tokens = demo_tokens(&config)?;
     let operators = AdminListener::bind(config.telemetry.metrics_addr_or(API_METRICS_ADDR)).await?;
     let listener = serve::listen(config.door.api_addr)?;
@@ -91,7 +93,8 @@ pub async fn run(config: ApiConfig) -> anyhow::Result<()> {
         pool,
     });
     let readiness = readiness(&state, &link, shutdown.clone());
-    let routes = routes::all(state.clone(), readiness.clone(), Door::new(&routes::TABLE, state.auth.is_off()));
+    let door = Door::new(&routes::TABLE, state.auth.is_off(), config.door.trusted_proxies.clone());
+    let routes = routes::all(state.clone(), readiness.clone(), door);
 
     // Operators want to watch a process that is shutting down, so their listener is the last to end.
     let last = CancellationToken::new();
@@ -116,6 +119,7 @@ pub async fn run(config: ApiConfig) -> anyhow::Result<()> {
     let fatal = watching.end().await;
     last.cancel();
     watched.await.context("the operators' listener")??;
+    traces::end().await;
     served?;
     fatal
 }

@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use api::ApiConfig;
-use clap::{ArgMatches, Args, Command, FromArgMatches};
-use runtime::config::{Secret, TelemetryArgs};
+use clap::{Args, Command, FromArgMatches};
+use runtime::config::{API_METRICS_ADDR, Secret, TelemetryArgs, with_secret_files};
+use runtime::health::{self, HEALTH, HealthArgs};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -24,17 +25,20 @@ struct MigrateArgs {
 fn command() -> Command {
     // Said last, because the text above a flattened group of arguments would take its place.
     let migrate = MigrateArgs::augment_args(Command::new(MIGRATE)).about("Applies the migrations and ends");
+    let health =
+        HealthArgs::augment_args(Command::new(HEALTH)).about("Asks the api of this machine whether it is ready");
     ApiConfig::augment_args(Command::new("api"))
         .about("Droplane's door: takes commands into line and tells their outcomes")
         .version(env!("CARGO_PKG_VERSION"))
         .args_conflicts_with_subcommands(true)
         .subcommand_negates_reqs(true)
         .subcommand(migrate)
+        .subcommand(health)
 }
 
 #[expect(clippy::print_stderr, reason = "why a program ends is told even when logging did not begin")]
 fn main() -> ExitCode {
-    match run(&command().get_matches()) {
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("api: {error:#}");
@@ -43,7 +47,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(matches: &ArgMatches) -> anyhow::Result<()> {
+fn run() -> anyhow::Result<()> {
+    let matches = with_secret_files(command())?.get_matches();
     runtime::lifecycle::install_tls_provider();
     let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match matches.subcommand() {
@@ -52,8 +57,9 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
             runtime::telemetry::init(&args.telemetry)?;
             threads.block_on(api::migrate(args.database_url.expose()))
         }
+        Some((HEALTH, matches)) => Ok(health::ask(&HealthArgs::from_arg_matches(matches)?, API_METRICS_ADDR)?),
         _ => {
-            let config = ApiConfig::from_arg_matches(matches)?;
+            let config = ApiConfig::from_arg_matches(&matches)?;
             runtime::telemetry::init(&config.telemetry)?;
             threads.block_on(api::run(config))
         }

@@ -1,13 +1,15 @@
 //! The public listener: connections, their time limits, and their end.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use runtime::limits::HTTP_LISTEN_BACKLOG_CONNECTIONS;
@@ -50,8 +52,8 @@ pub async fn serve(listener: TcpListener, routes: Router, until: CancellationTok
             break;
         };
         match accepted {
-            Ok((stream, _)) => {
-                let connection = answer(stream, routes.clone(), until.clone());
+            Ok((stream, peer)) => {
+                let connection = answer(stream, peer, routes.clone(), until.clone());
                 connections.spawn(async move {
                     connection.await;
                     drop(place);
@@ -77,16 +79,25 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-async fn answer(stream: TcpStream, routes: Router, until: CancellationToken) {
+/// Who is at the other end of the connection that a request came over: a caller, or a proxy.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub IpAddr);
+
+async fn answer(stream: TcpStream, peer: SocketAddr, routes: Router, until: CancellationToken) {
     // Answers are small and whole: waiting to fill a packet only makes them late.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection cannot be told to send at once");
     }
+    let routes = TowerToHyperService::new(routes);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer.ip()));
+        routes.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .max_buf_size(HEAD_MAX_BYTES)
         .header_read_timeout(Duration::from_secs(HEADER_READ_SECONDS))
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -8,9 +8,10 @@ use axum::http::header::{CACHE_CONTROL, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use common::limits::{MAX_IDEMPOTENCY_KEY_CHARS, MAX_WAIT_SECONDS};
-use common::{Command, Envelope, Kind, Outcome, Receipt, RequestId};
+use common::{Command, Envelope, Kind, Outcome, Receipt, RequestId, Trace};
 use lanes::{Append, Appended, Gate, IdempotencyKey, Lane};
 use runtime::fault_points::{Point, reached};
+use runtime::traces::trace_of;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -28,10 +29,6 @@ use crate::wait::{Waiter, end_after};
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-
-/// `00-<32 hex>-<16 hex>-<2 hex>`, the only form of version 0.
-const TRACEPARENT_CHARS: usize = 55;
 
 const MS_PER_SECOND: u64 = 1_000;
 
@@ -42,7 +39,7 @@ pub struct Wishes {
     wait: Option<Duration>,
     /// Whether the client asked for the wait, and is to be told that it was done.
     preferred: bool,
-    traceparent: Option<String>,
+    trace: Option<Trace>,
     language: Language,
 }
 
@@ -61,15 +58,8 @@ impl Wishes {
                 return Err(Problem::field("Idempotency-Key", rule));
             }
         };
-        let traceparent = headers.get(TRACEPARENT).filter(|value| is_traceparent(value.as_bytes()));
         let wait = preferred_wait(headers);
-        Ok(Wishes {
-            key,
-            wait,
-            preferred: wait.is_some(),
-            traceparent: traceparent.and_then(|value| value.to_str().ok()).map(str::to_owned),
-            language: Language::of(headers),
-        })
+        Ok(Wishes { key, wait, preferred: wait.is_some(), trace: trace_of(headers), language: Language::of(headers) })
     }
 
     /// Who asks for no wait waits so long all the same.
@@ -81,12 +71,6 @@ impl Wishes {
 
 fn is_key(key: &[u8]) -> bool {
     (1..=MAX_IDEMPOTENCY_KEY_CHARS).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic)
-}
-
-fn is_traceparent(value: &[u8]) -> bool {
-    value.len() == TRACEPARENT_CHARS
-        && value.starts_with(b"00-")
-        && value.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'))
 }
 
 /// `Prefer: respond-async, wait=10`; no wait at all is none.
@@ -222,7 +206,7 @@ fn to_append(id: RequestId, command: &Command, wishes: &Wishes) -> Result<Append
         digest: digest([command.user_id().as_str(), "POST", &path, key]),
         body: hex::encode(Sha256::digest(command.fingerprint_bytes())),
     });
-    let envelope = Envelope::new(command.clone(), wishes.traceparent.clone()).encode();
+    let envelope = Envelope::new(command.clone(), wishes.trace.as_ref()).encode();
     Ok(Append { id: id.as_uuid(), lanes, key, gate, envelope })
 }
 

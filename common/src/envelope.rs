@@ -1,10 +1,13 @@
 //! What stands in the line: the command in an envelope that says in which version it was written.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::commands::Command;
 use crate::ids::RequestId;
+use crate::trace::Trace;
 
 /// The version that this build writes, and the newest that it reads.
 pub const ENVELOPE_VERSION: u16 = 1;
@@ -16,9 +19,12 @@ pub struct Envelope {
     pub version: u16,
     /// What is asked for.
     pub command: Command,
-    /// The W3C trace context of the request, so that the trace goes on in the worker.
+    /// Where the request belongs in a trace, so that the trace goes on in the worker; see [`Envelope::trace`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// What tracing systems have added to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<String>,
 }
 
 /// Why an envelope could not be opened.
@@ -37,8 +43,32 @@ pub enum EnvelopeError {
 
 impl Envelope {
     /// An envelope of the current version around `command`.
-    pub fn new(command: Command, traceparent: Option<String>) -> Self {
-        Envelope { version: ENVELOPE_VERSION, command, traceparent }
+    pub fn new(command: Command, trace: Option<&Trace>) -> Self {
+        Envelope {
+            version: ENVELOPE_VERSION,
+            command,
+            traceparent: trace.map(|trace| trace.traceparent().to_owned()),
+            tracestate: trace.and_then(Trace::tracestate).map(str::to_owned),
+        }
+    }
+
+    /// Where the request belongs in a trace, if in any.
+    pub fn trace(&self) -> Option<Trace> {
+        Trace::read(self.traceparent.as_deref()?, self.tracestate.as_deref())
+    }
+
+    /// [`Envelope::trace`] of stored bytes, whatever else they hold.
+    pub fn trace_in(bytes: &[u8]) -> Option<Trace> {
+        #[derive(Deserialize)]
+        struct Margin<'a> {
+            #[serde(borrow)]
+            traceparent: Option<Cow<'a, str>>,
+            #[serde(borrow)]
+            tracestate: Option<Cow<'a, str>>,
+        }
+
+        let margin: Margin<'_> = serde_json::from_slice(bytes).ok()?;
+        Trace::read(&margin.traceparent?, margin.tracestate.as_deref())
     }
 
     /// The bytes to be stored.
@@ -87,18 +117,31 @@ mod tests {
     const CLAIM: &str = r#"{"version":1,"command":{"COUPON_ISSUE":{"userId":"u1","couponId":"C1"}}}"#;
     const ORDER: &str = r#"{"version":1,"command":{"ORDER_PLACEMENT":{"userId":"u1","items":[{"productId":"A","quantity":5000000},{"productId":"B","quantity":1}],"couponId":"C1","finalAmount":900}},"traceparent":"00-1-2-01"}"#;
 
+    const TRACED: &str = r#"{"version":1,"command":{"COUPON_ISSUE":{"userId":"u1","couponId":"C1"}},"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","tracestate":"vendor=1"}"#;
+
     const CHARGE: &str = r#"{"version":1,"command":{"BALANCE_CHARGE":{"userId":"u1","amount":50000}}}"#;
 
     /// Pinned to the byte: envelopes stand in line across a deployment.
     #[test]
     fn version_1_stays_as_it_is() {
-        for stored in [CLAIM, ORDER, CHARGE] {
+        for stored in [CLAIM, ORDER, TRACED, CHARGE] {
             let envelope = Envelope::decode(stored.as_bytes()).unwrap();
             assert_eq!(String::from_utf8(envelope.encode()).unwrap(), stored);
         }
         let envelope = Envelope::new(claim("u1", "C1"), None);
         assert_eq!(envelope.version, ENVELOPE_VERSION);
         assert_eq!(Envelope::decode(CLAIM.as_bytes()).unwrap(), envelope);
+    }
+
+    #[test]
+    fn a_trace_is_found_without_opening() {
+        let trace = Envelope::decode(TRACED.as_bytes()).unwrap().trace().unwrap();
+        assert_eq!((trace.trace_id(), trace.tracestate()), ("0af7651916cd43dd8448eb211c80319c", Some("vendor=1")));
+        assert_eq!(Envelope::trace_in(TRACED.as_bytes()), Some(trace.clone()));
+        assert_eq!(String::from_utf8(Envelope::new(claim("u1", "C1"), Some(&trace)).encode()).unwrap(), TRACED);
+        for stored in [CLAIM, ORDER, ""] {
+            assert_eq!(Envelope::trace_in(stored.as_bytes()), None, "{stored}");
+        }
     }
 
     #[test]

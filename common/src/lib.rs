@@ -23,6 +23,7 @@ pub mod needs;
 pub mod outcome;
 pub mod receipt;
 pub mod state;
+pub mod trace;
 
 #[cfg(test)]
 mod samples;
@@ -42,3 +43,4 @@ pub use needs::{Needs, needs};
 pub use outcome::{InsufficientItem, NotApplicable, Outcome, OutcomeError, Refusal, Success};
 pub use receipt::{Receipt, ReceiptError};
 pub use state::{Coupon, Product, State, User, WalletEntry};
+pub use trace::Trace;

@@ -11,6 +11,14 @@ pub const EXIT_MAX_SECONDS: u64 = 10;
 /// What is in hand may take this long to finish. The rest of `EXIT_MAX_SECONDS` is for closing connections and logs.
 pub const DRAIN_MAX_SECONDS: u64 = 8;
 
+/// The last traces may take this long to be sent, after all else has ended; the process has to be gone in time.
+pub const TRACES_END_MAX: Duration = Duration::from_millis(500);
+
+// --- traces ---------------------------------------------------------------------------------------------------------
+
+/// Spans that the span of a batch is linked to: all of a usual batch. Each costs about 60 bytes on its way.
+pub const BATCH_LINKS_MAX_SPANS: u32 = LANE_BATCH_DEFAULT_COMMANDS;
+
 // --- Postgres -------------------------------------------------------------------------------------------------------
 
 /// Reads and admin changes of one `api`. More connections make a hot row slower, not faster: they only wait inside

@@ -1,7 +1,9 @@
 //! What the program is told at its start.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Parser;
 
 use crate::webhook::Verifier;
@@ -30,6 +32,10 @@ pub struct SandboxConfig {
     )]
     pub sandbox_sync_secret: Verifier,
 
+    /// The file that holds SANDBOX_SYNC_SECRET, instead of it
+    #[arg(long, env = "SANDBOX_SYNC_SECRET_FILE", value_name = "FILE", conflicts_with = "sandbox_sync_secret")]
+    pub sandbox_sync_secret_file: Option<PathBuf>,
+
     /// The issuer that tokens name, as in JWT_ISSUER
     #[arg(long, env = "SANDBOX_ISSUER", value_name = "NAME", default_value = crate::ISSUER_DEFAULT)]
     pub sandbox_issuer: String,
@@ -37,4 +43,18 @@ pub struct SandboxConfig {
     /// The audience that tokens name, as in JWT_AUDIENCE
     #[arg(long, env = "SANDBOX_AUDIENCE", value_name = "NAME", default_value = crate::AUDIENCE_DEFAULT)]
     pub sandbox_audience: String,
+}
+
+impl SandboxConfig {
+    /// What orders are signed with, from wherever it was given.
+    ///
+    /// # Errors
+    /// A sentence when its file cannot be read, or holds something else.
+    pub(crate) fn sync_secret(&self) -> anyhow::Result<Verifier> {
+        let Some(path) = self.sandbox_sync_secret_file.as_ref().filter(|path| !path.as_os_str().is_empty()) else {
+            return Ok(self.sandbox_sync_secret.clone());
+        };
+        let read = || std::fs::read_to_string(path)?.trim_end().parse();
+        read().with_context(|| format!("SANDBOX_SYNC_SECRET_FILE names {}", path.display()))
+    }
 }

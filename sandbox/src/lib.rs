@@ -22,7 +22,7 @@ mod webhook;
 mod world;
 
 use std::io::{self, IsTerminal};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -77,15 +77,17 @@ impl Default for Options {
     }
 }
 
-impl From<SandboxConfig> for Options {
-    fn from(config: SandboxConfig) -> Options {
-        Options {
+impl TryFrom<SandboxConfig> for Options {
+    type Error = anyhow::Error;
+
+    fn try_from(config: SandboxConfig) -> anyhow::Result<Options> {
+        Ok(Options {
             address: config.sandbox_addr,
             smtp_address: config.sandbox_smtp_addr,
-            sync_secret: config.sandbox_sync_secret,
+            sync_secret: config.sync_secret()?,
             issuer: config.sandbox_issuer,
             audience: config.sandbox_audience,
-        }
+        })
     }
 }
 
@@ -177,6 +179,19 @@ async fn listen(variable: &str, address: SocketAddr) -> anyhow::Result<(TcpListe
     Ok((listener, address))
 }
 
+/// Whether a sandbox listens at the address of this configuration, so that platforms can find it out by running a command.
+///
+/// # Errors
+/// When nobody does.
+pub fn ask_health(config: &SandboxConfig) -> anyhow::Result<()> {
+    let mut address = config.sandbox_addr;
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    let connected = std::net::TcpStream::connect_timeout(&address, limits::HEALTH_CONNECT);
+    connected.map(drop).with_context(|| format!("nobody listens at SANDBOX_ADDR {address}"))
+}
+
 /// Is the outside world until SIGTERM or SIGINT. Logging is started here.
 ///
 /// # Errors
@@ -186,7 +201,7 @@ pub async fn run(config: SandboxConfig) -> anyhow::Result<()> {
     let _ = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).try_init();
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
-    let sandbox = Sandbox::start(config.into()).await?;
+    let sandbox = Sandbox::start(config.try_into()?).await?;
     if !sandbox.address.ip().is_loopback() {
         tracing::warn!("others than this machine may reach {}, and it gives a token to everybody", sandbox.url());
     }

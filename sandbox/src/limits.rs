@@ -44,3 +44,6 @@ pub const TOKEN_TTL_MAX_SECONDS: i64 = 30 * 24 * 3_600;
 
 /// How much a webhook's timestamp may differ from our clock, in both directions, as its specification proposes.
 pub const WEBHOOK_SKEW_MAX_SECONDS: u64 = 300;
+
+/// A sandbox that listens is reached at once; one that is asked for longer is stuck.
+pub const HEALTH_CONNECT: Duration = Duration::from_secs(4);

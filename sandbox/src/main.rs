@@ -2,12 +2,19 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Command, CommandFactory, FromArgMatches};
 use sandbox::SandboxConfig;
+
+const HEALTH: &str = "health";
+
+fn command() -> Command {
+    SandboxConfig::command()
+        .subcommand(Command::new(HEALTH).about("Asks whether the sandbox of this configuration listens"))
+}
 
 #[expect(clippy::print_stderr, reason = "why a program ends is told even when logging did not begin")]
 fn main() -> ExitCode {
-    match run(SandboxConfig::parse()) {
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("sandbox: {error:#}");
@@ -16,7 +23,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(config: SandboxConfig) -> anyhow::Result<()> {
+fn run() -> anyhow::Result<()> {
+    let matches = command().get_matches();
+    let config = SandboxConfig::from_arg_matches(&matches)?;
+    if matches.subcommand_matches(HEALTH).is_some() {
+        return sandbox::ask_health(&config);
+    }
     let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     threads.block_on(sandbox::run(config))
 }
@@ -24,10 +36,9 @@ fn run(config: SandboxConfig) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_arguments_are_well_formed() {
-        SandboxConfig::command().debug_assert();
+        command().debug_assert();
     }
 }

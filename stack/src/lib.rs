@@ -21,6 +21,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
+pub use install::package_program;
 pub use ports::free_port;
 pub use postgres::{Postgres, PostgresOptions, Row, Shutdown, fresh_database};
 pub use process::{Launch, Process};

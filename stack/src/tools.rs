@@ -203,7 +203,7 @@ pub(crate) fn in_path(name: impl AsRef<Path>) -> Option<PathBuf> {
 
 /// Where installed tools are kept: `$XDG_CACHE_HOME/droplane`, `~/.cache/droplane`.
 #[expect(clippy::disallowed_methods, reason = "the machine says where its programs are, nobody sets it for us")]
-fn cache_dir() -> PathBuf {
+pub(crate) fn cache_dir() -> PathBuf {
     let absolute = |name: &str| {
         let path = PathBuf::from(std::env::var_os(name)?);
         path.is_absolute().then_some(path)

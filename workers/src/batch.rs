@@ -12,10 +12,14 @@ use std::{
 use apalis_core::{error::BoxDynError, task::data::Data};
 use chrono::{DateTime, Utc};
 use common::{
-    Accepted, Changes, Coupon, CouponId, EnvelopeError, LaneName, Outcome, Receipt, RequestId, UserId, needs,
+    Accepted, Changes, Coupon, CouponId, EnvelopeError, LaneName, Outcome, Receipt, RequestId, Trace, UserId, needs,
 };
 use lanes::{Batch, BatchEnd, Decided, Entry, Gate, Lane};
-use runtime::fault_points::{Point, reached};
+use runtime::{
+    causes::chain,
+    fault_points::{Point, reached},
+    traces::{self, BatchSpan},
+};
 use sqlx::PgConnection;
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -40,14 +44,35 @@ pub async fn handle(batch: Arc<Batch>, shop: Data<Shop>) -> Result<BatchEnd, Box
             shop.decide_batch(&batch).await
         }
     };
+    tell(&batch, started.elapsed(), decided.as_ref().err());
     match decided {
         Ok(decided) => {
             shop.faults.reset();
-            let (group, size) = (&batch.group, batch.entries.len());
-            tracing::debug!(%group, batch = %batch.token, size, took = ?started.elapsed(), "{group}: {size} decided");
             Ok(BatchEnd::Decided(decided))
         }
         Err(fault) => shop.after(&batch, fault).await,
+    }
+}
+
+/// Tells the log and the traces what came of a batch. Batches are many a second and are counted anyway, so their lines are
+/// written only when somebody turns `batch=debug` on; why one failed is told where that is dealt with.
+fn tell(batch: &Batch, took: Duration, fault: Option<&BatchFault>) {
+    let is_logged = tracing::enabled!(target: "batch", tracing::Level::DEBUG);
+    if !is_logged && !traces::is_on() {
+        return;
+    }
+    let (group, size) = (batch.group.as_str(), batch.entries.len());
+    let traces: Vec<Trace> =
+        batch.entries.iter().filter_map(|entry| common::Envelope::trace_in(&entry.envelope)).collect();
+    let error = fault.map(|fault| chain(fault));
+    traces::tell_batch(BatchSpan { group, size, took, error }, &traces);
+    if is_logged && fault.is_none() {
+        let trace_id = match traces.as_slice() {
+            [one] => Some(one.trace_id()),
+            _ => None,
+        };
+        let took_us = took.as_micros();
+        tracing::debug!(target: "batch", group, batch = %batch.token, trace_id, size, took_us, "{group}: {size} decided");
     }
 }
 
@@ -118,7 +143,7 @@ impl Shop {
             self.decide_fresh(&mut transaction, batch, &commands, &sorted, locked, decided_at).await?;
         let gates = gates(&issued_before, &changes);
         let receipts = sorted.receipts(batch, &commands.users, outcomes, decided_at);
-        store::write(&mut transaction, &changes).await?;
+        store::write(&mut transaction, &changes, &commands.traces).await?;
         store::move_fences(&mut transaction, &changes, &fences).await?;
         let rows = outcome_rows(batch, &commands, &sorted, &receipts);
         store::insert_outcomes(&mut transaction, batch.group.as_str(), batch_id, decided_at, &rows).await?;
@@ -222,6 +247,8 @@ struct Commands {
     users: Vec<Option<UserId>>,
     /// The idempotency key and body hash of each entry, as bytes.
     keys: Vec<Option<Key>>,
+    /// Where those that came with a trace belong in it, by request.
+    traces: HashMap<uuid::Uuid, Trace>,
     /// Why the batch, which is one command, is parked instead of being decided.
     parked: Option<String>,
     ids: Vec<uuid::Uuid>,
@@ -240,16 +267,22 @@ impl Commands {
     fn read(batch: &Batch, parks: bool) -> Result<Self, BatchFault> {
         let ids = batch.entries.iter().map(|entry| entry.id).collect();
         let keys = batch.entries.iter().map(key).collect();
-        let read: Result<Vec<Accepted>, _> = batch.entries.iter().map(accepted).collect();
+        let read: Result<Vec<(Accepted, Option<Trace>)>, _> = batch.entries.iter().map(opened).collect();
         match read {
-            Ok(accepted) => {
+            Ok(opened) => {
+                let traced = |(accepted, trace): &(Accepted, Option<Trace>)| {
+                    trace.clone().map(|trace| (accepted.request_id.as_uuid(), trace))
+                };
+                let traces = opened.iter().filter_map(traced).collect();
+                let accepted: Vec<Accepted> = opened.into_iter().map(|(accepted, _)| accepted).collect();
                 let users = accepted.iter().map(|accepted| Some(accepted.command.user_id().clone())).collect();
                 let parked = parks.then(|| FAILED_ALONE.to_owned());
-                Ok(Self { accepted, users, keys, parked, ids })
+                Ok(Self { accepted, users, keys, traces, parked, ids })
             }
             Err(error @ EnvelopeError::Unreadable(_)) if parks => {
                 let users = vec![None; batch.entries.len()];
-                Ok(Self { accepted: Vec::new(), users, keys, parked: Some(error.to_string()), ids })
+                let (accepted, traces, parked) = (Vec::new(), HashMap::new(), Some(error.to_string()));
+                Ok(Self { accepted, users, keys, traces, parked, ids })
             }
             Err(error) => Err(error.into()),
         }
@@ -266,14 +299,17 @@ impl Commands {
 
 const FAILED_ALONE: &str = "its worker failed or died each time it was tried alone";
 
-pub(crate) fn accepted(entry: &Entry) -> Result<Accepted, EnvelopeError> {
+/// The command of an entry, and where it belongs in a trace.
+pub(crate) fn opened(entry: &Entry) -> Result<(Accepted, Option<Trace>), EnvelopeError> {
     let envelope = common::Envelope::decode(&entry.envelope)?;
-    Ok(Accepted {
+    let trace = envelope.trace();
+    let accepted = Accepted {
         request_id: RequestId::from_uuid(entry.id),
         ticket: entry.ticket,
         accepted_at: instant(entry.accepted_at_us),
         command: envelope.command,
-    })
+    };
+    Ok((accepted, trace))
 }
 
 /// A key that is no hash is treated as none: it can only come from another version, and the request id still holds.

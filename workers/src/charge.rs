@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::Shop;
-use crate::batch::{accepted, instant, key, patience};
+use crate::batch::{instant, key, opened, patience};
 use crate::clients::gateway::{Answer, Asked, Gateway};
 use crate::faults::BatchFault;
 use crate::jobs::alerts::{self, Alert};
@@ -55,8 +55,8 @@ impl Shop {
     /// Decides the one charge of a batch, or leaves its outcome open.
     pub(crate) async fn charge(&self, gateway: &Gateway, batch: &Batch) -> Result<Decided, BatchFault> {
         let entry = batch.entries.first().expect("a batch is never empty");
-        let command = accepted(entry)?.command;
-        let Command::ChargeBalance(charge) = &command else {
+        let (accepted, trace) = opened(entry)?;
+        let Command::ChargeBalance(charge) = &accepted.command else {
             return Err(BatchFault::NotOfThisGroup);
         };
         let began = Instant::now();
@@ -72,6 +72,7 @@ impl Shop {
                     payment_method: method,
                     gateway_id: None,
                     is_first: true,
+                    trace: trace.as_ref(),
                 };
                 match self.answer_of(gateway, asked, began).await {
                     Some(Answer { payment: Ok(payment), gateway_id }) => {

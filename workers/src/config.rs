@@ -3,7 +3,8 @@
 use clap::{Parser, ValueEnum};
 use cron::Schedule;
 use runtime::config::{
-    AlertArgs, GatewayArgs, LaneArgs, MailArgs, PopularArgs, RetentionArgs, ServicesArgs, SyncArgs, TelemetryArgs,
+    AlertArgs, GatewayArgs, LaneArgs, MailArgs, PopularArgs, RetentionArgs, ServicesArgs, SyncArgs, TargetArgs,
+    TelemetryArgs,
 };
 
 /// Takes commands from the lanes, decides them and commits them to Postgres.
@@ -46,6 +47,9 @@ pub struct WorkersConfig {
     /// The payment gateway.
     #[command(flatten)]
     pub gateway: GatewayArgs,
+    /// Whom they may talk to.
+    #[command(flatten)]
+    pub targets: TargetArgs,
     /// Run only these parts.
     #[arg(long, value_name = "PARTS", value_delimiter = ',', value_enum, default_values_t = [Part::Lanes, Part::Sync, Part::Cron])]
     pub only: Vec<Part>,

@@ -37,6 +37,7 @@ use runtime::{
     postgres,
     readiness::Readiness,
     redis_durability,
+    traces::{self, Beginner},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -78,6 +79,7 @@ const SERVICE_WAIT: Duration = Duration::from_millis(500);
 pub async fn run(config: WorkersConfig) -> anyhow::Result<()> {
     lifecycle::install_tls_provider();
     runtime::telemetry::init(&config.telemetry)?;
+    traces::start(&config.telemetry, "droplane-workers", Beginner::Earlier)?;
     let listener = AdminListener::bind(config.telemetry.metrics_addr_or(WORKERS_METRICS_ADDR)).await?;
     let groups = groups(&config);
     let recorder = runtime::metrics::install(Process::Workers, &known(&groups))?;
@@ -95,7 +97,7 @@ pub async fn run(config: WorkersConfig) -> anyhow::Result<()> {
         Arc::new(PostgresArchive::new(pool.clone())),
         Some(observe_script),
     )?;
-    let gateway = Gateway::new(&config.gateway, config.sync.allow_private_http_targets)?;
+    let gateway = Gateway::new(&config.gateway, config.targets.allow_private_http_targets)?;
     let charges = Lanes::new(link.clone(), lane_group(Group::CHARGE), limits);
     let books = Books::new(pool.clone());
     let settlement = Settlement::new(pool.clone(), books.clone(), gateway.clone(), charges, shutdown.clone());
@@ -122,6 +124,7 @@ pub async fn run(config: WorkersConfig) -> anyhow::Result<()> {
     };
     ended.cancel();
     serving.await.context("serving metrics")??;
+    traces::end().await;
     worked
 }
 
@@ -135,10 +138,11 @@ fn parts(
 ) -> anyhow::Result<cron::Parts> {
     let popular = popular::Cache::new(pool.clone(), link.client(), config.popular.cache_ttl)
         .context("making the cache of popular products")?;
-    let order_sync = OrderSync::new(&config.sync, pool.clone(), shutdown.clone())?;
+    let allow_private_http = config.targets.allow_private_http_targets;
+    let order_sync = OrderSync::new(&config.sync, allow_private_http, pool.clone(), shutdown.clone())?;
     let smtp = config.mails.smtp_url.as_ref().filter(|url| !url.expose().is_empty());
     let mailer = smtp.map(|url| Mailer::new(url, &config.mails.mail_from)).transpose()?;
-    let alerts = Alerts::new(&config.alerts, &config.sync, pool.clone(), mailer.clone())?;
+    let alerts = Alerts::new(&config.alerts, allow_private_http, pool.clone(), mailer.clone())?;
     let mails = Mails::new(pool.clone(), mailer, shutdown.clone());
     let retention = config.retention.request_retention;
     Ok(cron::Parts { pool: pool.clone(), popular, retention, order_sync, alerts, mails, settlement })

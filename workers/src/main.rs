@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches};
-use runtime::config::Secret;
+use runtime::config::{Secret, WORKERS_METRICS_ADDR, with_secret_files};
+use runtime::health::{self, HEALTH, HealthArgs};
 use workers::WorkersConfig;
 
 #[global_allocator]
@@ -22,10 +23,13 @@ struct AuditArgs {
 fn command() -> Command {
     let audit = Command::new(AUDIT)
         .about("Checks every promise against all rows, prints the verdict as JSON, and exits with 1 if one is broken, 2 if they could not be checked");
+    let health =
+        HealthArgs::augment_args(Command::new(HEALTH)).about("Asks the workers of this machine whether they are ready");
     WorkersConfig::command()
         .args_conflicts_with_subcommands(true)
         .subcommand_negates_reqs(true)
         .subcommand(AuditArgs::augment_args(audit))
+        .subcommand(health)
 }
 
 /// What the audit exits with when it could not be made: 1 says that a promise is broken.
@@ -33,10 +37,14 @@ const NOT_AUDITED: u8 = 2;
 
 #[expect(clippy::print_stderr, reason = "why a program ends is told even when logging did not begin")]
 fn main() -> ExitCode {
-    let matches = command().get_matches();
-    let (ended, failure) = match matches.subcommand() {
-        Some((AUDIT, matches)) => (audit(matches), ExitCode::from(NOT_AUDITED)),
-        _ => (work(&matches), ExitCode::FAILURE),
+    let (ended, failure) = match with_secret_files(command()).map(Command::get_matches) {
+        Ok(matches) => match matches.subcommand() {
+            Some((AUDIT, matches)) => (audit(matches), ExitCode::from(NOT_AUDITED)),
+            Some((HEALTH, matches)) => (ask_health(matches), ExitCode::FAILURE),
+            _ => (work(&matches), ExitCode::FAILURE),
+        },
+        // As clap ends for any other setting that is wrong; it also says that nothing was audited.
+        Err(error) => (Err(error.into()), ExitCode::from(NOT_AUDITED)),
     };
     ended.unwrap_or_else(|error| {
         eprintln!("workers: {error:#}");
@@ -47,6 +55,11 @@ fn main() -> ExitCode {
 fn audit(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let args = AuditArgs::from_arg_matches(matches)?;
     threads()?.block_on(workers::run_audit(args.database_url.expose()))
+}
+
+fn ask_health(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    health::ask(&HealthArgs::from_arg_matches(matches)?, WORKERS_METRICS_ADDR)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn work(matches: &ArgMatches) -> anyhow::Result<ExitCode> {

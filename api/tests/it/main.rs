@@ -8,6 +8,7 @@ mod cart;
 mod catalogue;
 mod charges;
 mod commands;
+mod container;
 mod desk;
 mod faults;
 mod gate;

@@ -1,9 +1,9 @@
 //! Who may do what: the arguments, and the rules they must keep together.
 
-use super::Secret;
+use super::{Secret, check_target};
 use axum::http::Uri;
 use clap::{Args, ValueEnum};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// HS256 is only as strong as its key; RFC 7518 asks for at least the size of the hash.
 const JWT_SECRET_MIN_BYTES: usize = 32;
@@ -102,8 +102,8 @@ pub enum AuthConfigError {
     #[error("JWT_SECRET and JWT_JWKS_URL are both given; keep one of them")]
     TwoKeys,
     /// Keys fetched over an open network could be anybody's.
-    #[error("JWT_JWKS_URL must be an https address (http only on loopback)")]
-    JwksAddress,
+    #[error("JWT_JWKS_URL: {0}")]
+    JwksAddress(String),
     /// Anybody on the network could be any shopper.
     #[error("AUTH_MODE=off believes every userId, so it is refused unless API_ADDR is a loopback address; it is {0}")]
     OffInPublic(SocketAddr),
@@ -113,11 +113,12 @@ pub enum AuthConfigError {
 }
 
 impl AuthArgs {
-    /// Checks the rules that hold between the variables. Empty values count as not given.
+    /// Checks the rules that hold between the variables. Empty values count as not given; `allow_private_http` lets keys
+    /// be published by plain HTTP, where the network in between is ours.
     ///
     /// # Errors
     /// See [`AuthConfigError`].
-    pub fn checked(&self, api_addr: SocketAddr) -> Result<Auth, AuthConfigError> {
+    pub fn checked(&self, api_addr: SocketAddr, allow_private_http: bool) -> Result<Auth, AuthConfigError> {
         if self.auth_mode == AuthMode::Off {
             return if api_addr.ip().to_canonical().is_loopback() {
                 Ok(Auth::Off)
@@ -134,7 +135,7 @@ impl AuthArgs {
                 }
                 JwtKey::Secret(secret)
             }
-            (None, Some(url)) => JwtKey::Jwks(jwks_address(&url)?),
+            (None, Some(url)) => JwtKey::Jwks(jwks_address(&url, allow_private_http)?),
         };
         if self.jwt_user_claim.trim().is_empty() {
             return Err(AuthConfigError::NoUserClaim);
@@ -166,17 +167,12 @@ fn given_text(text: Option<&String>) -> Option<String> {
     text.filter(|text| !text.trim().is_empty()).cloned()
 }
 
-fn jwks_address(url: &str) -> Result<Uri, AuthConfigError> {
-    let address: Uri = url.parse().map_err(|_| AuthConfigError::JwksAddress)?;
-    let on_loopback = address.host().is_some_and(|host| {
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-    });
-    match address.scheme_str() {
-        Some("https") => Ok(address),
-        Some("http") if on_loopback => Ok(address),
-        _ => Err(AuthConfigError::JwksAddress),
-    }
+fn jwks_address(url: &str, allow_private_http: bool) -> Result<Uri, AuthConfigError> {
+    let address: Uri =
+        url.parse().map_err(|error| AuthConfigError::JwksAddress(format!("it is no address: {error}")))?;
+    check_target(address.scheme_str().unwrap_or_default(), address.host(), allow_private_http)
+        .map_err(AuthConfigError::JwksAddress)?;
+    Ok(address)
 }
 
 #[cfg(test)]
@@ -188,6 +184,8 @@ mod tests {
     struct Only {
         #[command(flatten)]
         auth: AuthArgs,
+        #[command(flatten)]
+        targets: crate::config::TargetArgs,
     }
 
     const LONG: &str = "0123456789abcdef0123456789abcdef";
@@ -195,7 +193,7 @@ mod tests {
 
     fn checked(api_addr: &str, flags: &[&str]) -> Result<Auth, AuthConfigError> {
         let only = Only::parse_from(["test"].iter().chain(flags));
-        only.auth.checked(api_addr.parse().expect("an address"))
+        only.auth.checked(api_addr.parse().expect("an address"), only.targets.allow_private_http_targets)
     }
 
     fn check(api_addr: &str, flags: &[&str], expected: &str) {
@@ -205,6 +203,7 @@ mod tests {
                 JwtKey::Secret(_) => "secret".to_owned(),
                 JwtKey::Jwks(_) => "jwks".to_owned(),
             },
+            Err(AuthConfigError::JwksAddress(_)) => "JwksAddress".to_owned(),
             Err(refused) => format!("{refused:?}"),
         };
         assert_eq!(found, expected, "{api_addr} {flags:?}");
@@ -221,6 +220,8 @@ mod tests {
         check(home, &["--jwt-jwks-url", JWKS], "jwks");
         check(home, &["--jwt-secret", LONG, "--jwt-jwks-url", JWKS], "TwoKeys");
         check(home, &["--jwt-jwks-url", "http://id.example/keys"], "JwksAddress");
+        let in_house = ["--jwt-jwks-url", "http://id.example/keys", "--allow-private-http-targets", "true"];
+        check(home, &in_house, "jwks");
         check(home, &["--jwt-jwks-url", "http://127.0.0.1:9/keys"], "jwks");
         check(home, &["--jwt-jwks-url", "http://[::1]:9/keys"], "jwks");
         check(home, &["--jwt-jwks-url", "http://localhost/keys"], "jwks");

@@ -30,8 +30,13 @@ pub struct SyncArgs {
     #[arg(long, env = "ORDER_SYNC_RETRY_DELAYS", value_name = "DURATIONS", default_value = "5m,15m,45m",
           value_parser = RetryDelays::parse)]
     pub order_sync_retry_delays: RetryDelays,
+}
 
-    /// Whether targets may be plain HTTP on other machines
+/// Whom either program may talk to.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Targets")]
+pub struct TargetArgs {
+    /// Whether targets, and the address of published keys, may be plain HTTP on other machines
     #[arg(long, env = "ALLOW_PRIVATE_HTTP_TARGETS", value_name = "BOOL", default_value_t = false, action = ArgAction::Set)]
     pub allow_private_http_targets: bool,
 }

@@ -33,6 +33,28 @@ fn it_serves_until_it_is_told_to_stop() {
 }
 
 #[test]
+fn its_health_is_whether_it_listens() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();
+    let address = format!("0.0.0.0:{}", free_port());
+    let program = |log: &str| {
+        let launch = Launch::new(PROGRAM, folder.path().join(log)).only_env().env("SANDBOX_ADDR", &address);
+        launch.env("SANDBOX_SMTP_ADDR", "127.0.0.1:0").env("SANDBOX_SYNC_SECRET_FILE", &secret)
+    };
+    let is_healthy = || program("health").arg("health").spawn().unwrap().wait(DEADLINE).unwrap().success();
+    assert!(!is_healthy());
+    let mut process = program("log").spawn().unwrap();
+    wait_for("the program to listen", DEADLINE, || is_healthy().then_some(()));
+    assert!(process.stop().success(), "{}", process.log());
+
+    std::fs::write(&secret, "no secret").unwrap();
+    let mut refused = program("refused").spawn().unwrap();
+    assert!(!refused.wait(DEADLINE).unwrap().success());
+    assert!(refused.log().contains("SANDBOX_SYNC_SECRET_FILE names"), "{}", refused.log());
+}
+
+#[test]
 fn help_lists_the_variables() {
     let output = Command::new(PROGRAM).arg("--help").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();

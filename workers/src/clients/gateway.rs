@@ -4,11 +4,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use common::{Payment, Won};
+use common::{Payment, Trace, Won};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use runtime::config::{GatewayArgs, check_target};
 use runtime::metrics::{self, gateway_answer};
+use runtime::traces;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -43,6 +44,8 @@ pub(crate) struct Asked<'a> {
     pub gateway_id: Option<&'a str>,
     /// Whether nobody has asked before.
     pub is_first: bool,
+    /// What asks belongs here in a trace, if in any.
+    pub trace: Option<&'a Trace>,
 }
 
 /// What the gateway says.
@@ -118,10 +121,13 @@ impl Gateway {
     /// Asks for the money, or what came of it when that was done before. Asking again is safe.
     pub async fn ask(&self, asked: Asked<'_>) -> Answer {
         let began = Instant::now();
-        let answer = match self.request(asked).headers(self.headers.clone()).send().await {
-            Ok(response) => read(response, asked).await,
-            Err(error) => unknown(in_words(error)),
+        let mut headers = self.headers.clone();
+        let span = traces::call("ask the payment gateway", asked.trace, &mut headers);
+        let (status, answer) = match self.request(asked).headers(headers).send().await {
+            Ok(response) => (Some(response.status().as_u16()), read(response, asked).await),
+            Err(error) => (None, unknown(in_words(error))),
         };
+        span.end(status, answer.payment.as_ref().err().map(String::as_str));
         metrics::gateway_seconds().record(began.elapsed());
         metrics::gateway_calls(match &answer.payment {
             Ok(Payment::Taken) => gateway_answer::TAKEN,
@@ -245,7 +251,7 @@ mod tests {
     use super::*;
 
     fn asked(gateway_id: Option<&str>, is_first: bool) -> Asked<'_> {
-        Asked { charge_id: Uuid::nil(), amount: 500, payment_method: "pm", gateway_id, is_first }
+        Asked { charge_id: Uuid::nil(), amount: 500, payment_method: "pm", gateway_id, is_first, trace: None }
     }
 
     fn check(status: u16, body: &str, payment: Result<Payment, &str>, id: Option<&str>) {

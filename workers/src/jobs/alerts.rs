@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use reqwest::header::HeaderMap;
-use runtime::config::{AlertArgs, SyncArgs};
+use runtime::config::AlertArgs;
 use runtime::metrics::{self, alert_kind};
 use runtime::postgres::Transaction;
 use serde_json::{Map, Value, json};
@@ -189,12 +189,12 @@ impl Alerts {
     /// A sentence that names the variable that cannot work.
     pub(crate) fn new(
         args: &AlertArgs,
-        sync: &SyncArgs,
+        allow_private_http: bool,
         pool: PgPool,
         mailer: Option<Mailer>,
     ) -> anyhow::Result<Alerts> {
         let url = args.alert_webhook_url.as_ref().map(|url| url.expose()).filter(|url| !url.is_empty());
-        let webhook = url.map(|url| Target::new(url, SEND_MAX, sync.allow_private_http_targets)).transpose();
+        let webhook = url.map(|url| Target::new(url, SEND_MAX, allow_private_http)).transpose();
         let address = args.alert_email.clone().filter(|address| !address.is_empty());
         let mail = match (mailer, address) {
             (Some(mailer), Some(address)) => Some((mailer, address)),

@@ -154,5 +154,7 @@ fn asked(charge: &DueCharge) -> Asked<'_> {
         payment_method: &charge.payment_method,
         gateway_id: charge.gateway_id.as_deref(),
         is_first: false,
+        // The trace of a charge ends with its turn in line: what is asked later was caused by a schedule.
+        trace: None,
     }
 }

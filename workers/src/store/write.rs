@@ -1,20 +1,27 @@
 //! Writing what was decided: one statement per table.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
-use common::{CartRemoval, Changes, Issued, LedgerEntry, Order, Used};
+use common::{CartRemoval, Changes, Issued, LedgerEntry, Order, Trace, Used};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Doing, StoreError, counted};
 
-/// Writes the facts of a decision and the outbox rows that go with them. Lane rows are moved by [`move_fences`].
+/// Writes the facts of a decision and the outbox rows that go with them, with where each order belongs in a trace. Lane rows
+/// are moved by [`move_fences`].
 ///
 /// # Errors
 /// When Postgres fails, or a statement did not change what was meant.
-pub async fn write(connection: &mut PgConnection, changes: &Changes) -> Result<(), StoreError> {
+pub async fn write(
+    connection: &mut PgConnection,
+    changes: &Changes,
+    traces: &HashMap<Uuid, Trace>,
+) -> Result<(), StoreError> {
     insert_wallet_entries(connection, &changes.issued).await?;
     use_wallet_entries(connection, &changes.used).await?;
-    insert_orders(connection, &changes.orders).await?;
+    insert_orders(connection, &changes.orders, traces).await?;
     insert_ledger(connection, &changes.ledger).await?;
     remove_from_carts(connection, &changes.cart_removals).await
 }
@@ -140,7 +147,11 @@ async fn use_wallet_entries(connection: &mut PgConnection, used: &[Used]) -> Res
     counted(result, used.len(), "using wallet entries")
 }
 
-async fn insert_orders(connection: &mut PgConnection, orders: &[Order]) -> Result<(), StoreError> {
+async fn insert_orders(
+    connection: &mut PgConnection,
+    orders: &[Order],
+    traces: &HashMap<Uuid, Trace>,
+) -> Result<(), StoreError> {
     if orders.is_empty() {
         return Ok(());
     }
@@ -164,15 +175,30 @@ async fn insert_orders(connection: &mut PgConnection, orders: &[Order]) -> Resul
     insert_order_lines(connection, orders).await?;
     // The outbox: the order system hears of each order, first as soon as possible.
     let result = sqlx::query(
-        "insert into order_syncs (order_id, next_attempt_at)
-         select order_id, $2 from unnest($1::uuid[]) as placed (order_id)",
+        "insert into order_syncs (order_id, next_attempt_at, traceparent, tracestate)
+         select order_id, $2, traceparent, tracestate
+           from unnest($1::uuid[], $3::text[], $4::text[]) as placed (order_id, traceparent, tracestate)",
     )
     .bind(&ids)
     .bind(orders[0].created_at)
+    .bind(traced(&ids, traces, |trace| Some(trace.traceparent())))
+    .bind(traced(&ids, traces, Trace::tracestate))
     .execute(connection)
     .await
     .doing("inserting order syncs")?;
     counted(result, orders.len(), "inserting order syncs")
+}
+
+/// A part of each order's trace; nothing at all where no order has one, which Postgres reads as null for each.
+fn traced<'a>(
+    ids: &[Uuid],
+    traces: &'a HashMap<Uuid, Trace>,
+    part: impl Fn(&'a Trace) -> Option<&'a str>,
+) -> Vec<Option<&'a str>> {
+    if traces.is_empty() {
+        return Vec::new();
+    }
+    ids.iter().map(|id| traces.get(id).and_then(&part)).collect()
 }
 
 async fn insert_order_lines(connection: &mut PgConnection, orders: &[Order]) -> Result<(), StoreError> {

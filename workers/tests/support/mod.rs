@@ -122,7 +122,7 @@ impl World {
             .env("REDIS_URL", &self.redis_url)
             .env("METRICS_ADDR", "127.0.0.1:0")
             .env("LANE_LEASE", "1s")
-            .env("RUST_LOG", "info,workers=debug")
+            .env("RUST_LOG", "info,workers=debug,batch=debug")
             .env("RUST_BACKTRACE", "0")
             .env(FOLDER_VARIABLE, self.folder.path());
         for (name, value) in more {

@@ -19,3 +19,4 @@ mod model;
 mod outside;
 mod receiver;
 mod shop;
+mod traces;

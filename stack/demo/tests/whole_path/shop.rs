@@ -34,16 +34,22 @@ impl Shop {
 
     /// A shop whose workers are told more.
     pub async fn open_with(more: &[(&str, &str)]) -> Shop {
+        Shop::open_told(&[], more).await
+    }
+
+    /// A shop whose programs are told more: both of them, and the workers alone.
+    pub async fn open_told(both: &[(&str, &str)], more: &[(&str, &str)]) -> Shop {
         let (redis, folder) = (Redis::start(RedisOptions::default()).unwrap(), tempfile::tempdir().unwrap());
         let database_url = fresh_database();
         let (port, metrics_port) = (free_port(), free_port());
         let program = |name: &str| {
-            Launch::new(env!("CARGO_BIN_EXE_demo"), folder.path().join(format!("{name}.log")))
+            let launch = Launch::new(env!("CARGO_BIN_EXE_demo"), folder.path().join(format!("{name}.log")))
                 .only_env()
                 .arg(name)
                 .env("DATABASE_URL", &database_url)
                 .env("REDIS_URL", redis.url())
-                .env(FOLDER_VARIABLE, folder.path())
+                .env(FOLDER_VARIABLE, folder.path());
+            both.iter().fold(launch, |launch, (name, value)| launch.env(*name, *value))
         };
         let launch = program("serve-api")
             .env("API_ADDR", format!("127.0.0.1:{port}"))

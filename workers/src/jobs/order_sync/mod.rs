@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use runtime::config::{RetryDelays, SyncArgs};
 use runtime::metrics;
+use runtime::traces;
 use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -52,12 +53,16 @@ impl OrderSync {
     ///
     /// # Errors
     /// A sentence that names the variable that cannot work.
-    pub fn new(args: &SyncArgs, pool: PgPool, shutdown: CancellationToken) -> anyhow::Result<Option<OrderSync>> {
+    pub fn new(
+        args: &SyncArgs,
+        allow_private_http: bool,
+        pool: PgPool,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<Option<OrderSync>> {
         let Some(url) = args.order_sync_url.as_deref().filter(|url| !url.is_empty()) else {
             return Ok(None);
         };
-        let target =
-            Target::new(url, args.order_sync_timeout, args.allow_private_http_targets).context("ORDER_SYNC_URL")?;
+        let target = Target::new(url, args.order_sync_timeout, allow_private_http).context("ORDER_SYNC_URL")?;
         let secret = args.order_sync_secret.as_ref().context("ORDER_SYNC_URL needs ORDER_SYNC_SECRET to sign with")?;
         let signer = Signer::new(secret).context("ORDER_SYNC_SECRET")?;
         let recorder = Recorder::start(pool.clone(), args.order_sync_retry_delays.clone());
@@ -150,8 +155,10 @@ impl OrderSync {
     async fn send(&self, order: Claimed, permit: OwnedSemaphorePermit) {
         let shared = &self.0;
         let id = order.order_id.to_string();
-        let headers = shared.signer.headers(&id, order.claimed_at.timestamp(), &order.body);
+        let mut headers = shared.signer.headers(&id, order.claimed_at.timestamp(), &order.body);
+        let span = traces::call("send an order", order.trace.as_ref(), &mut headers);
         let attempt = shared.target.post(order.body, headers).await;
+        span.end(attempt.status, attempt.error.as_deref());
         drop(permit);
         shared.recorder.note(order.order_id, order.attempts, attempt).await;
     }

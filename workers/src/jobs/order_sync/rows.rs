@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
+use common::Trace;
 use serde::Serialize;
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
@@ -23,6 +24,8 @@ pub(super) struct Claimed {
     pub claimed_at: DateTime<Utc>,
     /// What is sent.
     pub body: String,
+    /// Where the order belongs in a trace, if in any.
+    pub trace: Option<Trace>,
 }
 
 /// The order as the order system gets it.
@@ -54,6 +57,8 @@ struct Row {
     order_id: Uuid,
     attempts: i32,
     claimed_at: DateTime<Utc>,
+    traceparent: Option<String>,
+    tracestate: Option<String>,
     user_id: String,
     total_amount: i64,
     discount_amount: i64,
@@ -83,9 +88,9 @@ macro_rules! claim {
                   set claimed_until = clock_timestamp() + make_interval(secs => $2)
                  from due
                 where order_syncs.order_id = due.order_id
-               returning order_syncs.order_id, attempts
+               returning order_syncs.order_id, attempts, traceparent, tracestate
              )
-             select order_id, attempts, clock_timestamp() as claimed_at, user_id, total_amount, discount_amount, final_amount, coupon_id, created_at
+             select order_id, attempts, clock_timestamp() as claimed_at, traceparent, tracestate, user_id, total_amount, discount_amount, final_amount, coupon_id, created_at
                from claimed
                join orders using (order_id)"
         )
@@ -173,6 +178,7 @@ async fn items_of(pool: &PgPool, rows: &[Row]) -> anyhow::Result<HashMap<Uuid, V
 
 impl Row {
     fn into_claimed(self, items: &mut HashMap<Uuid, Vec<Item>>) -> anyhow::Result<Claimed> {
+        let trace = self.traceparent.and_then(|parent| Trace::read(&parent, self.tracestate.as_deref()));
         let body = Body {
             items: items.remove(&self.order_id).unwrap_or_default(),
             order_id: self.order_id,
@@ -184,6 +190,6 @@ impl Row {
             created_at: self.created_at,
         };
         let body = serde_json::to_string(&body).context("writing an order as JSON")?;
-        Ok(Claimed { order_id: self.order_id, attempts: self.attempts, claimed_at: self.claimed_at, body })
+        Ok(Claimed { order_id: self.order_id, attempts: self.attempts, claimed_at: self.claimed_at, body, trace })
     }
 }
