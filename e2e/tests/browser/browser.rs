@@ -1,6 +1,6 @@
 //! A browser of one's own: a driver on a port that the kernel picks, and a profile that is gone afterwards.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use stack::{Launch, Process, try_wait_for};
@@ -195,9 +195,12 @@ impl Browser {
         self.driver.set_window_rect(0, 0, width, height).await.expect("another size");
     }
 
-    /// A picture of the page as it is in the window.
-    pub async fn picture(&self) -> Vec<u8> {
-        self.driver.screenshot_as_png().await.expect("a picture")
+    /// Keeps a picture of the page, as it is in the window, in `target/screenshots`.
+    pub async fn keep_picture(&self, name: &str) {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("screenshots");
+        std::fs::create_dir_all(&folder).expect("a folder for pictures");
+        let file = folder.join(format!("{name}.png"));
+        self.driver.screenshot(&file).await.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     }
 
     /// Ends the session; the driver and the profile go with this value.

@@ -1,8 +1,6 @@
 //! Every page, in both languages and at two widths: axe-core finds nothing serious, nothing is wider than the window, the
 //! browser complains of nothing, and a picture of it goes to `target/screenshots`.
 
-use std::path::{Path, PathBuf};
-
 use serde_json::json;
 use stack::wait_for_async;
 
@@ -54,22 +52,15 @@ async fn a_shop_with_everything() -> Shop {
     shop
 }
 
-/// The folder of pictures, beside the builds.
-fn pictures() -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is below the build folder");
-    let folder = target.join("screenshots");
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
-}
-
 /// Looks at the page as it is now, at both widths.
 async fn look(browser: &Browser, axe: Option<&str>, name: &str) {
     for (size, width) in [(WIDE, "wide"), (NARROW, "narrow")] {
         browser.resize(size).await;
         let what = format!("{name}-{width}");
-        let overhang = browser.run("return document.documentElement.scrollWidth - window.innerWidth").await;
+        let overhang =
+            browser.run("const page = document.documentElement; return page.scrollWidth - page.clientWidth").await;
         assert!(overhang.as_i64().unwrap() <= 0, "{what} is {overhang} px wider than the window");
-        std::fs::write(pictures().join(format!("{what}.png")), browser.picture().await).unwrap();
+        browser.keep_picture(&what).await;
         if let Some(axe) = axe {
             axe::check(browser, axe, &what).await;
         }
@@ -98,6 +89,8 @@ async fn every_page(programs: &Programs, language: &str) {
     browser.find("input[type=password]").await;
     look(&browser, axe.as_deref(), &format!("admin-token-{language}")).await;
     unlock(&browser, &shop, CONSOLE_VIEWS[0]).await;
+    let requests = shop.admin_get("/requests?userId=user1").await;
+    let request = requests["requests"][0]["requestId"].as_str().unwrap();
     for view in CONSOLE_VIEWS {
         browser.find(&format!("nav a[href='#{view}']")).await.click().await.unwrap();
         browser.find(&format!("nav a[href='#{view}'][aria-current=page]")).await;
@@ -105,7 +98,15 @@ async fn every_page(programs: &Programs, language: &str) {
             "desk" => browser.see("500").await,
             "products" => browser.see("P003").await,
             "coupons" => browser.see("GONE").await,
-            "audit" => browser.find("section:not([hidden]) button.primary").await.click().await.unwrap(),
+            "requests" => {
+                browser.find("section:not([hidden]) input").await.send_keys(request).await.unwrap();
+                browser.find("section:not([hidden]) button[type=submit]").await.click().await.unwrap();
+                browser.find(".timeline").await;
+            }
+            "audit" => {
+                browser.find("section:not([hidden]) button.primary").await.click().await.unwrap();
+                browser.find("section:not([hidden]) .notice.good").await;
+            }
             _ => {}
         }
         look(&browser, axe.as_deref(), &format!("admin-{view}-{language}")).await;

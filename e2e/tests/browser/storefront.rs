@@ -33,6 +33,7 @@ async fn a_claim_shows_its_ticket_through_a_reload_and_becomes_an_outcome() {
     browser.see("대기 중입니다").await;
     browser.see("접수 번호").await;
     browser.see("다음 차례입니다").await;
+    browser.keep_picture("claim-waiting").await;
     browser.reload().await;
     browser.see("대기 중입니다").await;
     browser.see("접수 번호").await;
@@ -66,6 +67,8 @@ async fn of_two_shoppers_and_one_coupon_one_gets_it() {
     shop.admin("/lanes/coupon:LAST/resume", json!({})).await;
     first.see("쿠폰이 발급되었습니다").await;
     second.see("쿠폰이 모두 소진되었습니다").await;
+    first.keep_picture("claim-granted").await;
+    second.keep_picture("claim-refused").await;
     first.see("모두 소진").await;
     first.click("쿠폰 받기").await;
     first.see("이미 발급받은 쿠폰입니다").await;
@@ -136,6 +139,7 @@ async fn a_shortage_is_shown_by_product_with_a_form_to_hear_of_more() {
     browser.click("결제하기").await;
     browser.see("노트북의 재고가 부족합니다").await;
     browser.see("요청: 5개 / 현재 재고: 2개").await;
+    browser.keep_picture("order-shortage").await;
     browser.fill("재입고 알림을 받을 이메일", "me@example.com").await;
     browser.click("재입고 알림 신청").await;
     browser.see("재입고 시 알려드리겠습니다").await;
@@ -166,6 +170,7 @@ async fn a_short_balance_leads_to_the_charge_and_back_to_the_order() {
     for amount in ["100,000원", "30,000원", "70,000원"] {
         browser.see(amount).await;
     }
+    browser.keep_picture("order-balance-short").await;
     browser.click("잔액 충전하기").await;
     browser.fill("충전 금액", "70000").await;
     browser.field("테스트 카드").await.send_keys("Visa – 한도 초과").await.unwrap();
