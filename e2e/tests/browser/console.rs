@@ -71,7 +71,7 @@ async fn a_lane_is_paused_and_resumed_while_somebody_waits() {
     browser.find("button[data-act=resume][data-of='coupon:C1']").await.click().await.unwrap();
     browser.see("coupon:C1: 다시 진행합니다").await;
     browser.see("멈춘 레인이 없습니다").await;
-    history("배치로 처리 시작").await;
+    history("티켓 범위").await;
     browser.close().await;
 }
 

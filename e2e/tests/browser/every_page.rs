@@ -43,6 +43,8 @@ async fn a_shop_with_everything() -> Shop {
     let order = json!({"userId": "user1", "items": [{"productId": "P001", "quantity": 1}]});
     shop.shopper("/orders", order).await;
     shop.shopper("/cart/items", json!({"userId": "user1", "productId": "P002", "quantity": 2})).await;
+    shop.world.set_fault(sandbox::Target::Gateway, sandbox::Mode::TakeAndCut).unwrap();
+    shop.submit("/users/balance/charge", json!({"userId": "user2", "amount": 50_000})).await;
     shop.admin("/lanes/product:P003/pause", json!({})).await;
     wait_for_async("the failed order on the desk", DEADLINE, || async {
         let open = shop.admin_get("/alerts?status=open").await;
@@ -96,6 +98,7 @@ async fn every_page(programs: &Programs, language: &str) {
         browser.find(&format!("nav a[href='#{view}'][aria-current=page]")).await;
         match view {
             "desk" => browser.see("500").await,
+            "charges" => browser.see("user2").await,
             "products" => browser.see("P003").await,
             "coupons" => browser.see("GONE").await,
             "requests" => {

@@ -63,16 +63,16 @@ function outcome({ status, outcome: told }) {
   ];
 }
 
-function batchStep(request) {
-  if (!request.claimedAt) {
+function batchStep({ batch }) {
+  if (!batch.claimedAt) {
     return step(text("step_claimed"), null, h("p", { class: "soft" }, text("batch_gone")));
   }
-  return step(text("step_claimed"), request.claimedAt,
+  return step(text("step_claimed"), batch.claimedAt,
     figures([
-      [text("batch"), count(request.batchId)],
-      [text("batch_size"), count(request.size)],
-      [text("batch_tickets"), `${count(request.firstTicket)} – ${count(request.lastTicket)}`],
-      [text("worker"), name(request.worker)],
+      [text("batch"), count(batch.batchId)],
+      [text("batch_size"), count(batch.size)],
+      [text("batch_tickets"), `${count(batch.firstTicket)} – ${count(batch.lastTicket)}`],
+      [text("worker"), name(batch.worker)],
     ]));
 }
 
