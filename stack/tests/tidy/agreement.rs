@@ -10,7 +10,8 @@ use crate::{
 /// Where a shopper's or an operator's settings are explained.
 const SETTINGS_DOCUMENTS: [&str; 2] = [".env.example", "README.md"];
 
-const DOCUMENTS: [&str; 4] = ["ARCHITECTURE.md", "README.md", "lanes/README.md", "monitoring/README.md"];
+const DOCUMENTS: [&str; 5] =
+    ["ARCHITECTURE.md", "README.md", "docs/FAULTS.md", "lanes/README.md", "monitoring/README.md"];
 
 /// Endings by which a document's word is known to be meant as a file.
 const FILE_ENDINGS: [&str; 11] = ["css", "example", "html", "js", "lua", "md", "rs", "sh", "sql", "toml", "yml"];

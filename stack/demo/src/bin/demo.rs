@@ -180,6 +180,7 @@ fn print_addresses(shop: &Shop) {
     println!("  export API=http://{} ADMIN_TOKEN={}{sandbox}", shop.address(), shop.token());
     println!();
     println!("  shop      http://{}/", shop.address());
+    println!("  console   http://{}/admin  for operators; it asks for the ADMIN_TOKEN", shop.address());
     for (name, address) in shop.metrics_addresses() {
         println!("  {name:<9} http://{address}/metrics");
     }
