@@ -1,10 +1,11 @@
 //! Tokens for a demo: whoever asks for one gets it, so that the storefront lets everybody choose who to be. A browser loads
 //! nothing from elsewhere, so the door fetches them.
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use common::UserId;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
+use runtime::config::check_target;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -25,14 +26,11 @@ impl DemoTokens {
     /// The issuer at this address; nothing is asked yet.
     ///
     /// # Errors
-    /// When it is no address of HTTP.
-    pub fn new(url: &str) -> anyhow::Result<DemoTokens> {
+    /// When it is no address of HTTP, or one that [`check_target`] refuses.
+    pub fn new(url: &str, allow_private_http: bool) -> anyhow::Result<DemoTokens> {
         let url = Url::parse(url).context("DEMO_TOKENS_URL")?;
-        ensure!(
-            matches!(url.scheme(), "http" | "https"),
-            "DEMO_TOKENS_URL: `{}` is neither http nor https",
-            url.scheme()
-        );
+        let checked = check_target(url.scheme(), url.host_str(), allow_private_http);
+        checked.map_err(|why| anyhow!("DEMO_TOKENS_URL: {why}"))?;
         let client = Client::builder().timeout(DEMO_TOKEN_FETCH).redirect(Policy::none()).build();
         let client = client.context("making an HTTP client for demo tokens")?;
         Ok(DemoTokens { url, client })

@@ -199,7 +199,9 @@ impl Visit {
 impl Rules {
     fn client(&self, request: &Request) -> Option<IpAddr> {
         let Peer(peer) = *request.extensions().get::<Peer>()?;
-        let forwarded = request.headers().get_all(X_FORWARDED_FOR).iter().filter_map(|list| list.to_str().ok());
+        let forwarded = request.headers().get_all(X_FORWARDED_FOR).iter();
+        // What is no text says nothing, and nothing before it is believed.
+        let forwarded = forwarded.map(|list| list.to_str().unwrap_or_default());
         Some(self.proxies.client(peer, forwarded))
     }
 

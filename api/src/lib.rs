@@ -62,8 +62,9 @@ use wait::Waiters;
 /// A sentence when the configuration cannot work, an address is taken, Redis cannot keep what it accepts, or the
 /// migrations contradict the database.
 pub async fn run(config: ApiConfig) -> anyhow::Result<()> {
-    traces::start(&config.telemetry, "droplane-api", Beginner::Sampled)?;
-    let auth = Auth::new(&config.auth, config.door.api_addr, config.targets.allow_private_http_targets)?;
+    let allow_private_http = config.targets.allow_private_http_targets;
+    traces::start(&config.telemetry, allow_private_http, "droplane-api", Beginner::Sampled)?;
+    let auth = Auth::new(&config.auth, config.door.api_addr, allow_private_http)?;
     let demo_tokens = demo_tokens(&config)?;
     let operators = AdminListener::bind(config.telemetry.metrics_addr_or(API_METRICS_ADDR)).await?;
     let listener = serve::listen(config.door.api_addr)?;
@@ -139,7 +140,7 @@ fn demo_tokens(config: &ApiConfig) -> anyhow::Result<Option<DemoTokens>> {
         return Ok(None);
     };
     tracing::warn!("DEMO_TOKENS_URL is given: everybody can sign in as anybody");
-    DemoTokens::new(&url).map(Some)
+    DemoTokens::new(&url, config.targets.allow_private_http_targets).map(Some)
 }
 
 fn known_series(coupon_groups: u8) -> Known {

@@ -23,7 +23,7 @@ mod restock;
 mod wallet;
 
 /// Every route, as metrics know it: its method and its pattern. A test asks each of them.
-pub const TABLE: [(&str, &str); 54] = [
+pub const TABLE: [(&str, &str); 55] = [
     ("GET", "/api/products"),
     ("GET", "/api/products/popular"),
     ("GET", "/api/products/{productId}"),
@@ -66,6 +66,7 @@ pub const TABLE: [(&str, &str); 54] = [
     ("GET", "/api/admin/charges"),
     ("POST", "/api/admin/charges/{chargeId}/resolve"),
     ("GET", "/api/admin/alerts"),
+    ("POST", "/api/admin/alerts/{alertId}/resolve"),
     ("GET", "/api/admin/audit"),
     ("GET", "/api/admin/audit-log"),
     ("GET", "/healthz"),

@@ -36,6 +36,7 @@ fn show(group: &str, depth: &Depth) {
     let oldest_age = depth.oldest_age.unwrap_or_default();
     metrics::depth(group.to_owned()).set(depth.waiting as f64);
     metrics::in_flight(group.to_owned()).set(depth.in_flight as f64);
+    metrics::ready(group.to_owned()).set(if held { 0.0 } else { depth.ready as f64 });
     metrics::oldest_age_seconds(group.to_owned()).set(oldest_age.as_secs_f64());
     metrics::lanes_paused(group.to_owned()).set(paused as f64);
     metrics::group_held(group.to_owned()).set(f64::from(u8::from(held)));

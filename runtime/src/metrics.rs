@@ -51,6 +51,8 @@ metrics_table! {
         "Commands in the line, those in flight included.";
     both gauge IN_FLIGHT = "droplane_in_flight", in_flight(group):
         "Commands in batches that a worker holds now.";
+    both gauge READY = "droplane_ready", ready(group):
+        "Commands that a worker could take now; what is held or stands behind another one is not counted.";
     both gauge OLDEST_AGE_SECONDS = "droplane_oldest_age_seconds", oldest_age_seconds(group):
         "How long the oldest undecided command has been waiting; 0 when nobody waits.";
     both gauge LANES_PAUSED = "droplane_lanes_paused", lanes_paused(group):

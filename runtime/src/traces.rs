@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use common::Trace;
 use opentelemetry::trace::{
     Link, Span as _, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId, TraceState,
@@ -20,7 +20,7 @@ use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportC
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span};
 
-use crate::config::TelemetryArgs;
+use crate::config::{TelemetryArgs, check_target};
 use crate::limits::{BATCH_LINKS_MAX_SPANS, TRACES_END_MAX};
 
 /// Where a request belongs in a trace.
@@ -50,9 +50,14 @@ pub enum Beginner {
 /// Why traces cannot be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum TracesError {
-    /// The address is none.
-    #[error("OTEL_EXPORTER_OTLP_ENDPOINT {0:?} must be an address such as http://host:4318")]
-    Address(String),
+    /// Nothing can or may be sent to the address.
+    #[error("OTEL_EXPORTER_OTLP_ENDPOINT {endpoint:?}: {why}")]
+    Address {
+        /// Where to.
+        endpoint: String,
+        /// Why not.
+        why: String,
+    },
     /// The exporter cannot be made.
     #[error("traces cannot be sent to OTEL_EXPORTER_OTLP_ENDPOINT {endpoint}")]
     Exporter {
@@ -67,14 +72,19 @@ pub enum TracesError {
 ///
 /// # Errors
 /// See [`TracesError`].
-pub fn start(args: &TelemetryArgs, service: &'static str, beginner: Beginner) -> Result<(), TracesError> {
-    let Some(endpoint) = args.otel_exporter_otlp_endpoint.as_deref().filter(|endpoint| !endpoint.trim().is_empty())
-    else {
+pub fn start(
+    args: &TelemetryArgs,
+    allow_private_http: bool,
+    service: &'static str,
+    beginner: Beginner,
+) -> Result<(), TracesError> {
+    let endpoint = args.otel_exporter_otlp_endpoint.as_deref().filter(|endpoint| !endpoint.trim().is_empty());
+    let Some(endpoint) = endpoint.filter(|_| !is_on()) else {
         return Ok(());
     };
-    if !["http://", "https://"].iter().any(|scheme| endpoint.starts_with(scheme)) {
-        return Err(TracesError::Address(endpoint.to_owned()));
-    }
+    let wrong = |why| TracesError::Address { endpoint: endpoint.to_owned(), why };
+    let url = Uri::try_from(endpoint).map_err(|error| wrong(error.to_string()))?;
+    check_target(url.scheme_str().unwrap_or_default(), url.host(), allow_private_http).map_err(wrong)?;
     let exporter = SpanExporter::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)
@@ -156,6 +166,10 @@ pub fn serve(headers: &mut HeaderMap, method: &str, route: &str) -> Open {
             KeyValue::new("http.route", route.to_owned()),
         ])
         .start_with_context(&exporter.tracer, &context(parent.as_ref()));
+    if parent.is_none() {
+        // It belongs to a trace that we do not know.
+        headers.remove(TRACESTATE);
+    }
     if parent.is_some() || span.span_context().is_sampled() {
         let state = parent.as_ref().and_then(Trace::tracestate);
         pass_on(trace_at(span.span_context(), state).as_ref(), headers);

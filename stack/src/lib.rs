@@ -17,6 +17,8 @@ mod tools;
 mod url;
 mod wait;
 
+use std::fmt::Display;
+use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -28,6 +30,13 @@ pub use process::{Launch, Process};
 pub use prometheus::{Prometheus, PrometheusTools};
 pub use redis::{Redis, RedisOptions};
 pub use wait::{try_wait_for, try_wait_for_async, wait_for, wait_for_async};
+
+/// Tells of a test that looks at nothing on this machine, and why. It goes past the capture of a test's output, or nobody
+/// would hear of it.
+pub fn tell_skipped(why: impl Display) {
+    // Where nobody can be told, nobody is there to hear it.
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
+}
 
 /// A Postgres and a Redis.
 #[derive(Debug)]

@@ -63,7 +63,7 @@ impl PrometheusTools {
             let process = launch.clone().arg("--web.listen-address").arg(format!("127.0.0.1:{port}")).spawn()?;
             Ok(Attempt { process, ready: Box::new(move || is_ready(port)) })
         })?;
-        Ok(Prometheus { server, port, _home: home })
+        Ok(Prometheus { _server: server, port, _home: home })
     }
 }
 
@@ -71,7 +71,7 @@ impl PrometheusTools {
 #[derive(Debug)]
 pub struct Prometheus {
     // Before the folder, so that it ends before that goes.
-    server: Process,
+    _server: Process,
     port: u16,
     _home: Home,
 }
@@ -80,11 +80,6 @@ impl Prometheus {
     /// Where it answers questions.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
-    }
-
-    /// What it has logged so far.
-    pub fn log(&self) -> String {
-        self.server.log()
     }
 }
 

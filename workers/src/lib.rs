@@ -79,7 +79,8 @@ const SERVICE_WAIT: Duration = Duration::from_millis(500);
 pub async fn run(config: WorkersConfig) -> anyhow::Result<()> {
     lifecycle::install_tls_provider();
     runtime::telemetry::init(&config.telemetry)?;
-    traces::start(&config.telemetry, "droplane-workers", Beginner::Earlier)?;
+    let allow_private_http = config.targets.allow_private_http_targets;
+    traces::start(&config.telemetry, allow_private_http, "droplane-workers", Beginner::Earlier)?;
     let listener = AdminListener::bind(config.telemetry.metrics_addr_or(WORKERS_METRICS_ADDR)).await?;
     let groups = groups(&config);
     let recorder = runtime::metrics::install(Process::Workers, &known(&groups))?;

@@ -283,6 +283,7 @@ pub fn parameter(path: &str, name: &str) -> Option<(Value, &'static str)> {
         }
         (_, "orderId") => (of_server(), "Which order."),
         (_, "chargeId") => (of_server(), "Which charge."),
+        (_, "alertId") => (of_server(), "Which alert."),
         (_, "requestId") => (of_server(), "Which request."),
         (_, "lane") => (
             text("product:P001"),

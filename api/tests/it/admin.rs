@@ -232,7 +232,22 @@ async fn a_whole_group_can_be_held_and_nonsense_cannot() {
     let held = post(&shop, "/api/admin/lanes/coupon:*/pause", json!({})).await;
     assert_eq!(held.body, json!({"lane": "coupon:*", "paused": true, "waiting": 1}));
     assert!(Worker::of(&shop, "coupon").claim_now().await.is_none());
+    // As workers raise them; what is told of one group ends with that group's hold, and no sooner.
+    shop.pool
+        .execute(
+            "insert into alerts (alert_id, kind, text, details)
+             select gen_random_uuid(), 'GROUP_HELD', 'held', jsonb_build_object('group', held)
+               from unnest(array['coupon', 'order']) as held",
+        )
+        .await
+        .unwrap();
+    assert_eq!(post(&shop, "/api/admin/lanes/coupon:C1/resume", json!({})).await.status, 200);
+    let open =
+        "select array_agg(details ->> 'group' order by details ->> 'group') from alerts where resolved_at is null";
+    let open = async || sqlx::query_scalar::<_, Vec<String>>(open).fetch_one(&shop.pool).await.unwrap();
+    assert_eq!(open().await, ["coupon", "order"]);
     assert_eq!(post(&shop, "/api/admin/lanes/coupon:*/resume", json!({})).await.body["wasPaused"], true);
+    assert_eq!(open().await, ["order"]);
     Worker::of(&shop, "coupon").claim().await;
     for lane in ["P1", "cart:user1", "product:", "coupon-9:*", "product:P%201"] {
         let answer = post(&shop, &format!("/api/admin/lanes/{lane}/pause"), json!({})).await;

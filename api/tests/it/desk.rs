@@ -78,6 +78,27 @@ async fn a_failure_is_shown_retried_and_resolved() {
 }
 
 #[tokio::test]
+async fn an_alert_is_resolved_by_hand_once_and_with_a_note() {
+    let shop = open().await;
+    let path = "/api/admin/alerts/019a3c5e-7f00-7abc-8def-000000005500/resolve";
+    let resolve = async |path: &str, body: Value| send(shop.as_admin(Method::POST, path).json(&body)).await;
+    let refused = resolve(path, json!({"note": " "})).await;
+    assert_eq!((refused.problem(), &refused.body["errors"][0]["field"]), ((400, "V001"), &"note".into()));
+    let stranger = send(shop.post(path, &json!({"note": "n"}))).await;
+    assert_eq!(stranger.status, 401, "{stranger:?}");
+    assert_eq!(get(&shop, "alerts?status=open").await["alerts"].as_array().unwrap().len(), 1);
+    let resolved = resolve(path, json!({"note": "n"})).await;
+    assert!(resolved.status == 200 && resolved.body["resolvedAt"].is_string(), "{resolved:?}");
+    assert_eq!(resolved.body["deliveries"].as_array().unwrap().len(), 1);
+    for gone in [path, "/api/admin/alerts/nothing/resolve"] {
+        assert_eq!(resolve(gone, json!({"note": "n"})).await.problem(), (404, "R001"), "{gone}");
+    }
+    let entry = &get(&shop, "audit-log").await["entries"][0];
+    assert_eq!((&entry["action"], &entry["after"]), (&"alert.resolve".into(), &json!({"note": "n"})));
+    assert_eq!(get(&shop, "sync-failures").await["openCount"], 1, "the order itself is still there");
+}
+
+#[tokio::test]
 async fn what_is_not_on_the_desk_is_left_alone() {
     let shop = open().await;
     for unknown in [FINE, "019a3c5e-7f00-7abc-8def-000000009980", "order1"] {

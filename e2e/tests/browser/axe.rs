@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
@@ -14,13 +15,16 @@ const SCRIPT: &str = "package/axe.min.js";
 /// What is reported; the lesser ones are advice.
 const SERIOUS: [&str; 2] = ["serious", "critical"];
 
-/// The script; none where it cannot be had, which is told.
-#[expect(clippy::print_stdout, reason = "a test that looks at nothing says so")]
-pub fn script_or_none() -> Option<String> {
-    script().map_err(|why| println!("skipped: accessibility is not checked, there is no axe-core: {why}")).ok()
+/// The script, fetched once for all runs; none where it cannot be had, which is told once.
+pub fn script_or_none() -> Option<&'static str> {
+    static SCRIPT: LazyLock<Option<String>> = LazyLock::new(|| {
+        let tell =
+            |why| stack::tell_skipped(format_args!("nobody looks at accessibility, there is no axe-core: {why}"));
+        script().map_err(tell).ok()
+    });
+    SCRIPT.as_deref()
 }
 
-/// The script, fetched once for all runs.
 fn script() -> Result<String, String> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(PACKAGE);
     let file = folder.join(SCRIPT);
@@ -30,16 +34,19 @@ fn script() -> Result<String, String> {
     std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))
 }
 
+/// It is whole as soon as it is there: another run may be fetching it, too.
 fn fetch(folder: &Path) -> Result<(), String> {
-    std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let run =
-        |program: &str, arguments: &[&str]| match Command::new(program).args(arguments).current_dir(folder).output() {
-            Ok(output) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
-            Ok(output) => Err(format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim())),
-            Err(error) => Err(format!("{program}: {error}")),
-        };
+    let own = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).map_err(|error| error.to_string())?;
+    let run = |program: &str, arguments: &[&str]| match Command::new(program).args(arguments).current_dir(&own).output()
+    {
+        Ok(output) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
+        Ok(output) => Err(format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim())),
+        Err(error) => Err(format!("{program}: {error}")),
+    };
     let archive = run("npm", &["pack", "--silent", PACKAGE])?;
-    run("tar", &["-xzf", &archive, SCRIPT]).map(drop)
+    run("tar", &["-xzf", &archive, SCRIPT])?;
+    let renamed = std::fs::rename(own.path(), folder);
+    if folder.is_dir() { Ok(()) } else { renamed.map_err(|error| format!("{}: {error}", folder.display())) }
 }
 
 /// Fails if the page as it is now breaks a rule seriously.

@@ -21,12 +21,11 @@ mod shop;
 mod storefront;
 
 /// The programs of a browser; none where they cannot be had, which is told.
-#[expect(clippy::print_stdout, reason = "a test that looks at nothing says so")]
 fn programs_or_none() -> Option<browser::Programs> {
     match browser::programs() {
         Ok(programs) => Some(programs),
         Err(why) => {
-            println!("skipped: there is no browser here: {why}");
+            stack::tell_skipped(format_args!("there is no browser here: {why}"));
             None
         }
     }

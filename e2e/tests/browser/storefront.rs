@@ -149,7 +149,17 @@ async fn a_shortage_is_shown_by_product_with_a_form_to_hear_of_more() {
     shop.admin("/products/P001/stock", json!({"delta": 9})).await;
     let mail = stack::wait_for_async("the mail", crate::shop::DEADLINE, || async { shop.world.arrived().mails.pop() });
     assert_eq!(mail.await.to, ["me@example.com"]);
+    // Where it is put into the cart it is the same.
+    browser.go(&format!("{}/#/products/P001", shop.base)).await;
+    browser.fill("수량", "10").await;
+    browser.click("장바구니 담기").await;
+    browser.see("요청: 10개 / 현재 재고: 9개").await;
+    browser.fill("재입고 알림을 받을 이메일", "me@example.org").await;
+    browser.click("재입고 알림 신청").await;
+    browser.see("재입고 시 알려드리겠습니다").await;
+    browser.see("요청: 10개 / 현재 재고: 9개").await;
     // The page that looks first says so before anything is sent.
+    browser.go(&format!("{}/#/checkout", shop.base)).await;
     shop.admin("/products/P001/stock", json!({"delta": -8})).await;
     browser.reload().await;
     browser.see("요청: 5개 / 현재 재고: 1개").await;

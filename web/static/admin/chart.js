@@ -1,22 +1,12 @@
 // A small line of how something went lately.
 
-import { h } from "/web/shared/dom.js";
+import { h, svg } from "/web/shared/dom.js";
 
-const NAMESPACE = "http://www.w3.org/2000/svg";
 const WIDTH = 300;
 const HEIGHT = 40;
 
 // Nobody looked in between, so no line is drawn over it.
 const GAP_MS = 10_000;
-
-function svg(name, properties, ...children) {
-  const made = document.createElementNS(NAMESPACE, name);
-  for (const [key, value] of Object.entries(properties)) {
-    made.setAttribute(key, value);
-  }
-  made.append(...children);
-  return made;
-}
 
 // How figures were within the last `spanMs`: samples are [moment in ms, figure], oldest first.
 export class Series {

@@ -11,6 +11,8 @@ export class Pages {
   // The last page that was read, with what it says beside its rows.
   last = null;
   #shown = 1;
+  // Which list is meant: what is still on its way for another one comes too late.
+  #meant = 0;
   #app; #path; #member;
 
   // The list at `path`, whose rows are the member `member` of its answers.
@@ -22,18 +24,22 @@ export class Pages {
 
   // Reads the pages that are shown.
   async load(signal, query = {}) {
+    const meant = this.#meant;
     const items = [];
     let last = null;
     for (let page = 0; page < this.#shown && (last === null || last.nextCursor !== null); page += 1) {
       last = await this.#app.read(this.#path, { ...query, limit: PAGE_ROWS, cursor: last?.nextCursor }, signal);
       items.push(...last[this.#member]);
     }
-    this.items = items;
-    this.last = last;
+    if (meant === this.#meant) {
+      this.items = items;
+      this.last = last;
+    }
   }
 
   // Begins anew, with the first page.
   restart() {
+    this.#meant += 1;
     this.#shown = 1;
     this.items = null;
     this.last = null;

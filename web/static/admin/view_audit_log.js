@@ -18,6 +18,7 @@ const ACTIONS = {
   "sync.retry-all": ["전송 모두 재시도", "All syncs retried"],
   "sync.resolve": ["전송 실패 해결", "Sync resolved"],
   "charge.resolve": ["충전 결과 입력", "Charge settled"],
+  "alert.resolve": ["알림 해결", "Alert resolved"],
 };
 
 addTexts(Object.fromEntries(Object.entries(ACTIONS).map(([action, pair]) => [`action_${action}`, pair])));

@@ -26,6 +26,12 @@ addTexts({
   resolve: ["해결 처리", "Resolve"],
   resolve_title: ["전송 실패 해결 처리", "Resolve a failed order"],
   resolve_about: ["주문 {id}: 더 이상 전송하지 않습니다.", "Order {id}: it will not be sent any more."],
+  resolve_alert_title: ["알림 해결 처리", "Resolve an alert"],
+  resolve_alert_about: [
+    "이 알림만 닫습니다. 알림의 원인은 그대로이며, 대부분의 알림은 원인이 해결되면 저절로 닫힙니다.",
+    "It ends this alert only, and not what it is about. Most alerts end by themselves with that.",
+  ],
+  resolved_alert: ["알림을 해결 처리했습니다.", "The alert is resolved."],
   resolved_one: ["주문 {id}: 해결 처리했습니다.", "Order {id} is resolved."],
   placed: ["주문 시각", "Placed"],
   failed_since: ["실패 시각", "Failed at"],
@@ -121,7 +127,8 @@ const alertsTable = (alerts) =>
     [text("what"), (alert) => h("p", { class: "told" }, alert.text)],
     [text("delivery"), ({ deliveries }) =>
       (deliveries.length === 0 ? text("no_channel") : h("ul", { class: "plain-list" }, deliveries.map(deliveryLine)))],
-    [text("resolved_when"), ({ resolvedAt }) => (resolvedAt ? moment(resolvedAt) : badge(text("desk_open"), "wait"))],
+    [text("resolved_when"), ({ alertId, resolvedAt }) =>
+      (resolvedAt ? moment(resolvedAt) : button("resolveAlert", text("resolve"), { of: alertId, class: "small" }))],
   ], alerts, ({ alertId }) => alertId);
 
 export function desk(app) {
@@ -159,6 +166,21 @@ export function desk(app) {
     });
   }
 
+  function resolveAlert(id) {
+    const alert = alerts.items.find(({ alertId }) => alertId === id);
+    ask({
+      title: text("resolve_alert_title"),
+      about: [alert.text, text("resolve_alert_about")],
+      fields: [{ name: "note", label: text("note"), kind: "area", hint: text("note_hint") }],
+      verb: text("resolve"),
+      act: async (values) => {
+        await app.send("POST", `/api/admin/alerts/${encodeURIComponent(id)}/resolve`, values);
+        app.say("good", text("resolved_alert"));
+        app.refresh();
+      },
+    });
+  }
+
   return {
     everyMs: 2_000,
     async load(signal) {
@@ -188,6 +210,7 @@ export function desk(app) {
     ],
     acts: {
       resolve,
+      resolveAlert,
       retryAll,
       async retry(id) {
         await app.send("POST", path(id, "retry"));

@@ -17,6 +17,16 @@ export function h(name, properties = {}, ...children) {
   return made;
 }
 
+const SVG = "http://www.w3.org/2000/svg";
+
+// The same for an element of a drawing, whose properties are attributes.
+export function svg(name, attributes, ...children) {
+  const made = document.createElementNS(SVG, name);
+  Object.entries(attributes).forEach(([key, value]) => made.setAttribute(key, value));
+  made.append(...children);
+  return made;
+}
+
 // The element of this id.
 export const byId = (id) => document.getElementById(id);
 

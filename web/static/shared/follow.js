@@ -13,8 +13,8 @@ const PAUSE_MAX_MS = 5_000;
 // A stream that is silent for longer is dead: the server speaks every 15 s.
 const SILENCE_MAX_MS = 35_000;
 
-// A browser opens six connections to a server for all its tabs, and a stream holds one. Whoever finds no place asks.
-const STREAMS_MAX = 2;
+// A browser opens six connections to a server for all its tabs, and a stream holds one. So a tab has one, and asks beside it.
+const STREAMS_MAX = 1;
 
 let streams = 0;
 

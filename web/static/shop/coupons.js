@@ -68,11 +68,14 @@ function couponCard(coupon, isHeld, signal) {
   const mark = h("span", { class: "badge plenty", hidden: !isHeld }, text("held"));
   const claim = h(
     "button",
-    { type: "button", class: "primary", "aria-describedby": id, onclick: () => claimIt(coupon) },
+    { type: "button", class: "primary", "aria-describedby": id, onclick: () => claimIt(coupon, told) },
     text("claim"),
   );
-  const isOpen = !coupon.startsAt || new Date(coupon.startsAt) <= new Date();
+  const opens = h("p", { class: "notice wait" }, coupon.startsAt && text("opensAt", { time: time(coupon.startsAt) }));
   const showQuantities = ({ remainingQuantity, totalQuantity }) => {
+    // Whoever watches sees it open.
+    const isOpen = !coupon.startsAt || new Date(coupon.startsAt) <= new Date();
+    opens.hidden = isOpen;
     // It can be tried all the same: the answer is certain, and more may have come.
     claim.classList.toggle("primary", isOpen && remainingQuantity > 0);
     const left = text(remainingQuantity === 0 ? "couponsGone" : "couponsLeft", { left: count(remainingQuantity) });
@@ -96,7 +99,7 @@ function couponCard(coupon, isHeld, signal) {
     mark.hidden = mark.hidden && intent.phase !== "succeeded" && intent.problem?.code !== "C004";
   };
   showQuantities(coupon);
-  const opens = isOpen ? null : h("p", { class: "notice wait" }, text("opensAt", { time: time(coupon.startsAt) }));
+  const told = panel("claim", coupon.couponId, outcome, onChange, signal);
   const element = h(
     "li",
     { class: "coupon" },
@@ -106,7 +109,7 @@ function couponCard(coupon, isHeld, signal) {
     quantities,
     opens,
     claim,
-    panel("claim", coupon.couponId, outcome, onChange, signal),
+    told,
   );
   const before = intentOf("claim", coupon.couponId);
   if (before) {
@@ -121,12 +124,13 @@ function terms(coupon) {
   return [minOrderWords(coupon), days, end].filter(Boolean).join(" · ");
 }
 
-function claimIt({ couponId }) {
+function claimIt({ couponId }, told) {
   if (!current()) {
     go(signInAddress());
     return;
   }
   mean("claim", couponId, `/api/coupons/${encodeURIComponent(couponId)}/issue`, inName());
+  told.focus();
 }
 
 function outcome({ phase, result, problem, document }) {

@@ -15,7 +15,9 @@ export function panel(kind, subject, ended, onChange, signal) {
   // It is there before it says anything: what comes into it later is read out.
   const said = h("div", { class: "said", role: "status", "aria-live": "polite" });
   const place = h("div", { class: "place" });
-  const element = h("div", { class: "panel", tabindex: "-1", "data-intent": nameOf({ kind, subject }) }, said, place);
+  const more = h("div", { class: "more" });
+  const about = { class: "panel", tabindex: "-1", "data-intent": nameOf({ kind, subject }) };
+  const element = h("div", about, said, place, more);
   let words = null;
   let heardAt = 0;
 
@@ -23,10 +25,13 @@ export function panel(kind, subject, ended, onChange, signal) {
     element.dataset.phase = intent.phase;
     if (isOver(intent)) {
       words = null;
-      said.replaceChildren(...[ended(intent)].flat());
+      const [first, ...rest] = ended(intent);
+      said.replaceChildren(first);
       place.replaceChildren();
+      more.replaceChildren(...rest);
       return;
     }
+    more.replaceChildren();
     const next = headline(intent);
     if (next !== words) {
       words = next;

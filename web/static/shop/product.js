@@ -66,9 +66,15 @@ function cartForm(product, askStock) {
   const input = numberField("quantity", QUANTITY_MAX_PIECES, 1);
   const button = h("button", { type: "submit", class: "primary" }, text("putIntoCart"));
   const said = h("div", { role: "status", "aria-live": "polite" });
-  const short = (items) => said.replaceChildren(notice("bad", text("errorP002")), shortages(items));
+  // Forms of its own, which stand neither in this one nor in what is read out.
+  const more = h("div", {});
+  const short = (items) => {
+    said.replaceChildren(notice("bad", text("errorP002")));
+    more.replaceChildren(shortages(items));
+  };
   const put = async () => {
     said.replaceChildren();
+    more.replaceChildren();
     const quantity = Number(input.value);
     try {
       const pieces = await askStock();
@@ -98,11 +104,12 @@ function cartForm(product, askStock) {
       go(signInAddress());
     }
   };
-  return h(
+  const form = h(
     "form",
     { class: "into-cart", onsubmit },
     h("label", { for: "quantity" }, text("quantity")),
     h("div", { class: "join" }, input, button),
     said,
   );
+  return h("div", {}, form, more);
 }

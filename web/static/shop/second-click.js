@@ -3,6 +3,9 @@
 const DOUBLE_MAX_MS = 500;
 const DOUBLE_MAX_PIXELS = 8;
 
+// Whether two elements are the same control, perhaps drawn anew meanwhile.
+const isSame = (one, other) => one === other || (one.id !== "" && one.id === other.id);
+
 let last = null;
 
 // Begins to leave such clicks out.
@@ -17,7 +20,7 @@ function onClick(event) {
   }
   const control = event.target.closest("a, button, input, select, label") ?? event.target;
   const isNear = last && Math.hypot(event.clientX - last.x, event.clientY - last.y) <= DOUBLE_MAX_PIXELS;
-  if (isNear && event.timeStamp - last.time <= DOUBLE_MAX_MS && control !== last.control) {
+  if (isNear && event.timeStamp - last.time <= DOUBLE_MAX_MS && !isSame(control, last.control)) {
     event.preventDefault();
     event.stopPropagation();
     return;

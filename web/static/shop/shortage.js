@@ -4,6 +4,7 @@ import { Refused, call } from "../shared/api.js";
 import { h } from "../shared/dom.js";
 import { count, text } from "../shared/language.js";
 import { failed, notice, once } from "./parts.js";
+import { signInAddress } from "./router.js";
 import { current, inName } from "./session.js";
 
 let forms = 0;
@@ -29,7 +30,7 @@ export function restockForm(productId) {
     return h(
       "p",
       {},
-      h("a", { class: "button", href: `#/sign-in?back=${encodeURIComponent(location.hash)}` }, text("signInForMail")),
+      h("a", { class: "button", href: `#${signInAddress()}` }, text("signInForMail")),
     );
   }
   const input = h("input", {

@@ -1,6 +1,6 @@
 // Pictures that are drawn: products have none of their own.
 
-const NAMESPACE = "http://www.w3.org/2000/svg";
+import { svg } from "../shared/dom.js";
 
 const TINTS = 8;
 
@@ -12,13 +12,6 @@ const ICONS = {
   orders: "M6 3h12v18l-3-2-3 2-3-2-3 2zM9 8h6M9 12h6",
   cart: "M3 4h3l2 11h9l3-8H7M9 20h.1M16 20h.1",
 };
-
-function svg(name, attributes, ...children) {
-  const made = document.createElementNS(NAMESPACE, name);
-  Object.entries(attributes).forEach(([key, value]) => made.setAttribute(key, value));
-  made.append(...children);
-  return made;
-}
 
 // A small sign beside a word; nobody has to see it.
 export const icon = (name) =>

@@ -161,7 +161,7 @@ async fn kept_hours_are_used_and_old_ones_forgotten() {
 async fn a_year_of_real_orders_is_counted_exactly() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/orders.csv.gz");
     let Ok(file) = std::fs::File::open(&folder) else {
-        eprintln!("skipped: there are no real orders beside the repository");
+        stack::tell_skipped("there are no real orders beside the repository");
         return;
     };
     let mut orders: Vec<Order> = Vec::new();

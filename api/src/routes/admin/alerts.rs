@@ -1,4 +1,5 @@
-//! What admins were told of, and whether they were reached.
+//! What admins were told of, and whether they were reached. Most alerts end with what they are about: an order arrives, a charge
+//! is settled, a group goes on. Some have no such end, and every one may be ended by hand.
 
 use std::collections::HashMap;
 
@@ -6,22 +7,26 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::audit_log::Change;
+use super::change;
 use crate::auth::Operator;
-use crate::extract::Params;
-use crate::openapi::{OfOperator, Refused, WithInput};
+use crate::error_table::Code;
+use crate::extract::{JsonBody, Named, Params, PathId};
+use crate::openapi::codes::R001;
+use crate::openapi::{OfOperator, Refused, WithBody, WithInput};
 use crate::page::PageParams;
 use crate::problem::Problem;
 use crate::shape::Shape;
 use crate::state::AppState;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(resolve))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -99,6 +104,65 @@ async fn list(
     .fetch_all(&state.pool)
     .await?;
     let (mut alerts, next_cursor) = page.cut(rows, |row| &row.cursor);
+    add_deliveries(&state, &mut alerts).await?;
+    Ok(Json(Alerts { alerts, next_cursor }))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[schema(as = AlertResolution)]
+struct Resolution {
+    note: String,
+}
+
+/// The operator has dealt with what the alert is about. It changes nothing there.
+#[utoipa::path(
+    post,
+    path = "/api/admin/alerts/{alertId}/resolve",
+    operation_id = "resolveAlert",
+    request_body = Resolution,
+    responses((status = 200, body = Alert), Refused<(WithBody, OfOperator, R001)>),
+)]
+async fn resolve(
+    State(state): State<AppState>,
+    operator: Operator,
+    PathId(Named(alert_id)): PathId<Named>,
+    JsonBody(Resolution { note }): JsonBody<Resolution>,
+) -> Result<Json<Alert>, Problem> {
+    let mut shape = Shape::new();
+    shape.note(&note);
+    shape.checked()?;
+    let alert_id = alert_id.ok_or_else(not_open)?.as_uuid();
+    let mut transaction = change(&state.pool).await?;
+    let alert: Option<Alert> = sqlx::query_as(
+        "update alerts
+            set resolved_at = clock_timestamp()
+          where alert_id = $1 and resolved_at is null
+         returning alert_id, kind, text, details, raised_at, resolved_at, alert_id::text as cursor",
+    )
+    .bind(alert_id)
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let mut alert = alert.ok_or_else(not_open)?;
+    let change = Change {
+        operator: &operator,
+        action: "alert.resolve",
+        subject: format!("alert:{alert_id}"),
+        before: Some(json!({"kind": alert.kind, "details": alert.details})),
+        after: Some(json!({"note": note})),
+        last_ticket: None,
+    };
+    change.record(&mut transaction).await?;
+    transaction.commit().await?;
+    add_deliveries(&state, std::slice::from_mut(&mut alert)).await?;
+    Ok(Json(alert))
+}
+
+/// An alert that is not there, or has ended already.
+fn not_open() -> Problem {
+    Problem::new(Code::R001)
+}
+
+async fn add_deliveries(state: &AppState, alerts: &mut [Alert]) -> Result<(), Problem> {
     let deliveries: Vec<Delivery> = sqlx::query_as(
         "select alert_id, channel, attempts, delivered_at, last_error
            from alert_deliveries
@@ -112,8 +176,8 @@ async fn list(
     for delivery in deliveries {
         by_alert.entry(delivery.alert_id).or_default().push(delivery);
     }
-    for alert in &mut alerts {
+    for alert in alerts {
         alert.deliveries = by_alert.remove(&alert.alert_id).unwrap_or_default();
     }
-    Ok(Json(Alerts { alerts, next_cursor }))
+    Ok(())
 }

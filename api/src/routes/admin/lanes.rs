@@ -6,9 +6,10 @@ use axum::Json;
 use axum::extract::State;
 use common::{Group, LaneName};
 use lanes::Lane;
+use runtime::metrics::alert_kind;
 use serde::Serialize;
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -227,10 +228,27 @@ async fn resume(
         .await?;
     let lane_name = shown_name(&group.to_string(), lane.as_str());
     let was_paused = deleted.rows_affected() == 1;
+    if lane == Lane::whole_group() {
+        end_alerts(&mut transaction, group).await?;
+    }
     lane_change(&operator, "lane.resume", &lane_name, [was_paused, false]).record(&mut transaction).await?;
     transaction.commit().await?;
     let was_paused = line.lanes.resume(&lane).await?;
     Ok(Json(Resumed { lane: lane_name, paused: false, was_paused }))
+}
+
+/// A group that goes on is no longer what admins were told that it is.
+async fn end_alerts(connection: &mut PgConnection, group: Group) -> Result<(), Problem> {
+    sqlx::query(
+        "update alerts
+            set resolved_at = clock_timestamp()
+          where kind = $1 and resolved_at is null and details ->> 'group' = $2",
+    )
+    .bind(alert_kind::GROUP_HELD)
+    .bind(group.to_string())
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 fn line_of(state: &AppState, group: Group) -> Result<&Line, Problem> {

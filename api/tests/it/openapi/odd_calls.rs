@@ -63,7 +63,7 @@ async fn decide_all(shop: &Shop) {
 async fn odd_calls_are_answered_as_told() {
     let program = match schemathesis().await {
         Ok(program) => program,
-        Err(why) => return eprintln!("skipped: {SCHEMATHESIS} cannot be installed here: {why}"),
+        Err(why) => return stack::tell_skipped(format_args!("{SCHEMATHESIS} cannot be installed here: {why}")),
     };
     let shop = Plan::default().env("RATE_LIMIT_PER_USER", "off").open().await;
     let product = json!({"productId": "P001", "name": "노트북", "price": 50_000, "stock": 1_000});

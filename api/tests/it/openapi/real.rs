@@ -317,6 +317,9 @@ async fn operators_look(client: &mut Client<'_>) {
     client.call("POST", &format!("{failure}/resolve"), json!({"note": "n"}), 404).await;
     client.call("POST", &format!("{failure}/retry"), Value::Null, 404).await;
     client.get("/api/admin/sync-failures?status=resolved", 200).await;
+    let resolve_alert = "/api/admin/alerts/[alertId=019a3c5e-7f00-7abc-8def-000000005500]/resolve";
+    client.call("POST", resolve_alert, json!({"note": "n"}), 200).await;
+    client.call("POST", resolve_alert, json!({"note": "n"}), 404).await;
     const CHARGE: &str = "019a3c5e-7f00-7abc-8def-0000000011c0";
     crate::charges::begin(&client.shop.pool, CHARGE, "user1").await;
     client.get("/api/admin/charges", 200).await;

@@ -15,12 +15,11 @@ mod structure;
 use stack::PrometheusTools;
 
 /// The programs of Prometheus; none where they cannot be had, which is told.
-#[expect(clippy::print_stdout, reason = "a test that looks at nothing says so")]
 fn tools() -> Option<PrometheusTools> {
     match PrometheusTools::find_or_install() {
         Ok(tools) => Some(tools),
         Err(error) => {
-            println!("skipped: there is no Prometheus here: {error:#}");
+            stack::tell_skipped(format_args!("there is no Prometheus here: {error:#}"));
             None
         }
     }

@@ -55,7 +55,7 @@ async fn get(url: &str, path: &str) -> Option<Value> {
 async fn charges_go_through_a_double_of_stripe() {
     let program = match installed() {
         Ok(program) => program,
-        Err(why) => return println!("skipped: {PACKAGE} cannot be installed here: {why}"),
+        Err(why) => return stack::tell_skipped(format_args!("{PACKAGE} cannot be installed here: {why}")),
     };
     let folder = tempfile::tempdir().unwrap();
     let (_process, url) = start(&program, folder.path()).await;
