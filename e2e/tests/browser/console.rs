@@ -7,7 +7,7 @@ use crate::shop::{ADMIN_TOKEN, Shop};
 
 /// Unlocks the console on this view.
 pub async fn unlock(browser: &Browser, shop: &Shop, view: &str) {
-    browser.go(&format!("{}/admin#{view}", shop.base)).await;
+    browser.go(&format!("{}/admin#{view}", shop.base())).await;
     browser.find("input[type=password]").await.send_keys(ADMIN_TOKEN).await.unwrap();
     browser.find("form button[type=submit]").await.click().await.unwrap();
     browser.find("nav a[aria-current=page]").await;
@@ -80,7 +80,7 @@ async fn a_wrong_token_opens_nothing() {
     let programs = programs_or_skip!();
     let shop = Shop::open().await;
     let browser = Browser::open(&programs, "en").await;
-    browser.go(&format!("{}/admin", shop.base)).await;
+    browser.go(&format!("{}/admin", shop.base())).await;
     browser.find("input[type=password]").await.send_keys("another token").await.unwrap();
     browser.find("form button[type=submit]").await.click().await.unwrap();
     browser.find(".notice.bad").await;

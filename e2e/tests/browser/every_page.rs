@@ -85,21 +85,21 @@ async fn every_page(programs: &Programs, language: &str) {
     let shop = a_shop_with_everything().await;
     let of_language = usize::from(language == "en");
     let browser = Browser::open(programs, language).await;
-    browser.go(&format!("{}/#/sign-in?back=/wallet?status=USED", shop.base)).await;
+    browser.go(&format!("{}/#/sign-in?back=/wallet?status=USED", shop.base())).await;
     browser.find("button.shopper").await.click().await.unwrap();
     browser.find("#sign-out").await;
     for (name, address, says) in SHOP_PAGES {
-        open(&browser, &format!("{}/{address}", shop.base)).await;
+        open(&browser, &format!("{}/{address}", shop.base())).await;
         browser.see(says[of_language]).await;
         look(&browser, axe, &format!("shop-{name}-{language}")).await;
     }
     let orders = shop.get("/orders?userId=user1").await;
     let order = orders["orders"][0]["orderId"].as_str().unwrap();
-    open(&browser, &format!("{}/#/orders/{order}", shop.base)).await;
+    open(&browser, &format!("{}/#/orders/{order}", shop.base())).await;
     browser.see("1,290,000").await;
     look(&browser, axe, &format!("shop-order-{language}")).await;
 
-    browser.go(&format!("{}/admin", shop.base)).await;
+    browser.go(&format!("{}/admin", shop.base())).await;
     browser.find("input[type=password]").await;
     look(&browser, axe, &format!("admin-token-{language}")).await;
     unlock(&browser, &shop, CONSOLE_VIEWS[0]).await;

@@ -17,8 +17,14 @@ mod axe;
 mod browser;
 mod console;
 mod every_page;
+#[path = "../../../stack/demo/tests/whole_path/shop.rs"]
+#[expect(dead_code, reason = "a browser needs less of it")]
+mod programs;
 mod shop;
 mod storefront;
+
+/// Has both programs.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_e2e");
 
 /// The programs of a browser; none where they cannot be had, which is told.
 fn programs_or_none() -> Option<browser::Programs> {

@@ -7,7 +7,7 @@ use crate::shop::Shop;
 
 /// Enters the shop as one of the demo's shoppers, on this page.
 pub async fn enter(browser: &Browser, shop: &Shop, user: &str, page: &str) {
-    browser.go(&format!("{}/#/sign-in?back={}", shop.base, page)).await;
+    browser.go(&format!("{}/#/sign-in?back={}", shop.base(), page)).await;
     browser.fill("다른 사용자 ID", user).await;
     browser.find("form button[type=submit]").await.click().await.unwrap();
     browser.see("로그아웃").await;
@@ -45,7 +45,7 @@ async fn a_claim_shows_its_ticket_through_a_reload_and_becomes_an_outcome() {
     // Again is another wish.
     browser.click("쿠폰 받기").await;
     browser.see("이미 발급받은 쿠폰입니다").await;
-    browser.go(&format!("{}/#/wallet", shop.base)).await;
+    browser.go(&format!("{}/#/wallet", shop.base())).await;
     browser.see("선착순 쿠폰").await;
     browser.close().await;
 }
@@ -115,7 +115,7 @@ async fn an_order_with_a_coupon_goes_from_the_search_to_its_details() {
         (shop.get("/products/popular").await["products"][0]["orderCount"] == 1).then_some(())
     })
     .await;
-    browser.go(&format!("{}/#/", shop.base)).await;
+    browser.go(&format!("{}/#/", shop.base())).await;
     browser.see("인기 상품 Top 5").await;
     browser.see("주문 1건").await;
     browser.close().await;
@@ -150,7 +150,7 @@ async fn a_shortage_is_shown_by_product_with_a_form_to_hear_of_more() {
     let mail = stack::wait_for_async("the mail", crate::shop::DEADLINE, || async { shop.world.arrived().mails.pop() });
     assert_eq!(mail.await.to, ["me@example.com"]);
     // Where it is put into the cart it is the same.
-    browser.go(&format!("{}/#/products/P001", shop.base)).await;
+    browser.go(&format!("{}/#/products/P001", shop.base())).await;
     browser.fill("수량", "10").await;
     browser.click("장바구니 담기").await;
     browser.see("요청: 10개 / 현재 재고: 9개").await;
@@ -159,7 +159,7 @@ async fn a_shortage_is_shown_by_product_with_a_form_to_hear_of_more() {
     browser.see("재입고 시 알려드리겠습니다").await;
     browser.see("요청: 10개 / 현재 재고: 9개").await;
     // The page that looks first says so before anything is sent.
-    browser.go(&format!("{}/#/checkout", shop.base)).await;
+    browser.go(&format!("{}/#/checkout", shop.base())).await;
     shop.admin("/products/P001/stock", json!({"delta": -8})).await;
     browser.reload().await;
     browser.see("요청: 5개 / 현재 재고: 1개").await;
@@ -219,7 +219,7 @@ async fn a_coupon_is_claimed_by_keyboard_alone() {
     let shop = Shop::open().await;
     shop.coupon("C1", "선착순 쿠폰", 10, 5).await;
     let browser = Browser::open(&programs, "en").await;
-    browser.go(&format!("{}/#/sign-in?back=/coupons", shop.base)).await;
+    browser.go(&format!("{}/#/sign-in?back=/coupons", shop.base())).await;
     browser.tab_to("User 1").await;
     browser.press("\u{e007}").await;
     browser.see("Coupons").await;

@@ -14,6 +14,9 @@ mod structure;
 
 use stack::PrometheusTools;
 
+/// Has both programs.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_demo");
+
 /// The programs of Prometheus; none where they cannot be had, which is told.
 fn tools() -> Option<PrometheusTools> {
     match PrometheusTools::find_or_install() {

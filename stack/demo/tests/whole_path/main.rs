@@ -20,3 +20,6 @@ mod outside;
 mod receiver;
 mod shop;
 mod traces;
+
+/// Has both programs.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_demo");

@@ -1,4 +1,5 @@
-//! Both programs with servers of their own, for tests that need the whole path.
+//! Both programs with servers of their own, for tests that need the whole path. Several test programs share this file; each
+//! says at its top which of its crate's programs has both (`PROGRAM`).
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tempfile::TempDir;
 
 /// For whatever should happen at once, on a machine that is busy with other tests.
 pub const DEADLINE: Duration = Duration::from_secs(60);
-const ADMIN_TOKEN: &str = "the operators' token";
+pub const ADMIN_TOKEN: &str = "the-operators-token";
 
 /// Both programs with servers of their own. Fields end in this order.
 pub struct Shop {
@@ -19,7 +20,8 @@ pub struct Shop {
     pub workers: Process,
     pub launch: Launch,
     pub launch_workers: Launch,
-    base: String,
+    /// Where the public door is.
+    pub base: String,
     pub operators: String,
     http: Client,
     pub pool: PgPool,
@@ -43,13 +45,15 @@ impl Shop {
         let database_url = fresh_database();
         let (port, metrics_port) = (free_port(), free_port());
         let program = |name: &str| {
-            let launch = Launch::new(env!("CARGO_BIN_EXE_demo"), folder.path().join(format!("{name}.log")))
+            Launch::new(crate::PROGRAM, folder.path().join(format!("{name}.log")))
                 .only_env()
                 .arg(name)
                 .env("DATABASE_URL", &database_url)
                 .env("REDIS_URL", redis.url())
-                .env(FOLDER_VARIABLE, folder.path());
-            both.iter().fold(launch, |launch, (name, value)| launch.env(*name, *value))
+                .env(FOLDER_VARIABLE, folder.path())
+        };
+        let tell = |launch: Launch, told: &[(&str, &str)]| {
+            told.iter().fold(launch, |launch, (name, value)| launch.env(*name, *value))
         };
         let launch = program("serve-api")
             .env("API_ADDR", format!("127.0.0.1:{port}"))
@@ -58,14 +62,13 @@ impl Shop {
             // One shopper stands for many.
             .env("RATE_LIMIT_PER_USER", "off")
             .env("ADMIN_TOKEN", ADMIN_TOKEN);
-        let mut launch_workers = program("serve-workers")
+        let launch = tell(launch, both);
+        let launch_workers = program("serve-workers")
             .env("METRICS_ADDR", "127.0.0.1:0")
             .env("LANE_LEASE", "1s")
             // Every two seconds: nobody wants to wait a minute for a schedule.
             .env("POPULAR_REFRESH_CRON", "*/2 * * * * *");
-        for (name, value) in more {
-            launch_workers = launch_workers.env(*name, *value);
-        }
+        let launch_workers = tell(tell(launch_workers, both), more);
         let shop = Shop {
             api: launch.spawn().unwrap(),
             workers: launch_workers.spawn().unwrap(),
