@@ -112,11 +112,16 @@ async fn a_trace_goes_from_the_request_to_the_order_system() {
     assert_eq!(arrived[0].header("tracestate"), "vendor=1");
 
     // What the caller does not record is passed on, and told to nobody.
-    let unrecorded = order.header("traceparent", parent(NOT_RECORDED, "00"));
+    let unrecorded = order.try_clone().unwrap().header("traceparent", parent(NOT_RECORDED, "00"));
     assert_eq!(shop.decided(unrecorded).await.0, 201);
     let passed_on = wait_for_async("the second order", DEADLINE, || async { order_system.received().get(1).cloned() });
     let passed_on = passed_on.await.header("traceparent").to_owned();
     assert!(passed_on.starts_with(&format!("00-{NOT_RECORDED}-")) && passed_on.ends_with("-00"), "{passed_on}");
+
+    // A trace that begins here has nothing of one that the caller failed to name.
+    assert_eq!(shop.decided(order.header("tracestate", "stranger=1")).await.0, 201);
+    let begun = wait_for_async("the third order", DEADLINE, || async { order_system.received().get(2).cloned() }).await;
+    assert!(begun.header("traceparent").ends_with("-01") && begun.header("tracestate").is_empty(), "{begun:?}");
 
     // Claims that are decided together: their batch belongs to none of their traces alone.
     shop.coupon("C2", 9).await;
