@@ -11,6 +11,7 @@ use crate::problem::Problem;
 
 /// The part of a query that asks for a page.
 #[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct PageParams {
     limit: Option<String>,
     cursor: Option<String>,
@@ -18,6 +19,7 @@ pub struct PageParams {
 
 /// A query for what belongs to one shopper.
 #[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(rename_all = "camelCase")]
 pub struct Whose {
     /// Whose; none: the caller's.
@@ -26,6 +28,7 @@ pub struct Whose {
 
 /// A query for a list that belongs to one shopper.
 #[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(rename_all = "camelCase")]
 pub struct OfUser {
     /// Whose; none: the caller's.

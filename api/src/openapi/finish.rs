@@ -163,6 +163,10 @@ fn sent(document: &Value) -> BTreeSet<String> {
 fn finish_operation(path: &str, operation: &mut Value, schemas: &Value) {
     let tag = TAGS.iter().find(|(begins, ..)| path.starts_with(begins)).map_or("Service", |(_, name, _)| name);
     operation["tags"] = json!([tag]);
+    // A summary is no Markdown.
+    if let Some(summary) = operation["summary"].as_str() {
+        operation["summary"] = json!(summary.replace('`', ""));
+    }
     let is_command = operation["responses"]["202"]["$ref"].as_str().is_some_and(|to| to.ends_with(commands::ACCEPTED));
     if operation["responses"].get("401").is_some() {
         let scheme = if path.starts_with("/api/admin") { "operator" } else { "shopper" };
@@ -191,11 +195,7 @@ fn parameters(path: &str, given: Option<&Vec<Value>>, is_command: bool) -> Vec<V
     let in_path = path.split('{').skip(1).filter_map(|rest| rest.split('}').next());
     let in_path = in_path.map(|name| json!({"name": name, "in": "path", "required": true}));
     // Handlers name what they take from the query; the path is in its pattern already.
-    let in_query = given.into_iter().flatten().cloned().map(|mut parameter| {
-        parameter["in"] = json!("query");
-        parameter
-    });
-    let mut all: Vec<Value> = in_path.chain(in_query).collect();
+    let mut all: Vec<Value> = in_path.chain(given.into_iter().flatten().cloned()).collect();
     for parameter in &mut all {
         let name = parameter["name"].as_str().unwrap_or_default();
         if let Some((mut schema, description)) = members::parameter(path, name) {
@@ -244,7 +244,7 @@ fn shared(document: &Value) -> Value {
                 "description": "`en`: errors in English. Otherwise they are Korean.",
             },
             "XRequestId": {
-                "name": "x-request-id", "in": "header", "schema": text, "example": "call-7",
+                "name": "x-request-id", "in": "header", "schema": text,
                 "description": "An id for this call of your own: up to 64 of `A-Z a-z 0-9 - _ . :`.",
             },
         },

@@ -40,6 +40,7 @@ struct Products {
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 struct ListParams {
     limit: Option<String>,
     cursor: Option<String>,

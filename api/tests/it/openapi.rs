@@ -64,6 +64,10 @@ async fn the_document_is_whole() {
         let parameters = operation["parameters"].as_array().unwrap();
         assert_eq!(parameters.iter().filter(in_path).count(), path.matches('{').count(), "{what}");
         for parameter in parameters.iter().map(|parameter| document.resolve(parameter)) {
+            // Only this question has no answer without it.
+            let is_needed =
+                parameter["in"] == "path" || (path, &parameter["name"]) == ("/api/admin/requests", &"userId".into());
+            assert_eq!(parameter["required"] == true, is_needed, "{what}: {parameter}");
             assert!(parameter["description"].is_string() && parameter["schema"].is_object(), "{what}: {parameter}");
         }
     }
@@ -88,8 +92,10 @@ async fn every_body_has_an_example_and_every_example_is_true() {
         }
         for parameter in operation["parameters"].as_array().unwrap() {
             let parameter = document.resolve(parameter);
-            let errors = document.errors(&parameter["schema"], &parameter["example"]);
-            assert!(errors.is_empty(), "{what}: {parameter}: {errors:#?}");
+            if let Some(example) = parameter.get("example") {
+                let errors = document.errors(&parameter["schema"], example);
+                assert!(errors.is_empty(), "{what}: {parameter}: {errors:#?}");
+            }
         }
     }
     for (name, schema) in document.0["components"]["schemas"].as_object().unwrap() {

@@ -32,6 +32,9 @@ const FIRST = "lanes";
 // A slow server is given a rest of this many times as long as its answer took.
 const REST_FACTOR = 2;
 
+// What went well is said for so long; what did not, until something else is said.
+const GOOD_NEWS_MS = 8_000;
+
 // Opens the views in `main`. `lock` is called with the reason when the token is not accepted.
 export function openDesk(main, lock) {
   const closed = new AbortController();
@@ -82,9 +85,14 @@ export function openDesk(main, lock) {
     }
   }
 
+  let hush;
   function say(look, words) {
+    clearTimeout(hush);
     said.className = `notice said ${look}`;
     said.textContent = words;
+    if (look === "good") {
+      hush = setTimeout(() => say("", ""), GOOD_NEWS_MS);
+    }
   }
 
   function press(view, pressed) {
@@ -230,6 +238,7 @@ export function openDesk(main, lock) {
       Object.values(views).forEach(draw);
     },
     close() {
+      clearTimeout(hush);
       closed.abort();
       shown?.abort();
       main.replaceChildren();

@@ -52,6 +52,9 @@ const HISTORY_MS = 5 * 60_000;
 
 const pausePath = (lane, verb) => `/api/admin/lanes/${encodeURIComponent(lane)}/${verb}`;
 
+// Few a second are told to the tenth.
+const rounded = (figure) => (figure < 10 && !Number.isInteger(figure) ? figure.toFixed(1) : count(Math.round(figure)));
+
 // Several groups of coupons have numbers: coupon-3.
 const groupName = (group) => `${text(`group_${group.split("-")[0]}`)} (${group})`;
 
@@ -105,8 +108,8 @@ export function lanes(app) {
     const whole = `${group.group}:*`;
     const isHeld = group.pausedLanes.includes(whole);
     const { decided, depth } = seriesOf(group.group);
-    const rate = group.decidedPerSecond === null ? text("unknown") : text("per_second", { n: count(Math.round(group.decidedPerSecond)) });
-    const scale = (series) => text("line_scale", { most: count(Math.round(series.most())) });
+    const rate = group.decidedPerSecond === null ? text("unknown") : text("per_second", { n: rounded(group.decidedPerSecond) });
+    const scale = (series) => text("line_scale", { most: rounded(series.most()) });
     return h("article", { class: "card", "data-key": group.group },
       h("div", { class: "row head" },
         h("h2", {}, groupName(group.group)),

@@ -77,7 +77,7 @@ function couponCard(coupon, isHeld, signal) {
     const isOpen = !coupon.startsAt || new Date(coupon.startsAt) <= new Date();
     opens.hidden = isOpen;
     // It can be tried all the same: the answer is certain, and more may have come.
-    claim.classList.toggle("primary", isOpen && remainingQuantity > 0);
+    claim.classList.toggle("primary", isOpen && mark.hidden && remainingQuantity > 0);
     const left = text(remainingQuantity === 0 ? "couponsGone" : "couponsLeft", { left: count(remainingQuantity) });
     quantities.replaceChildren(
       h(

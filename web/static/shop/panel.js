@@ -15,7 +15,7 @@ export function panel(kind, subject, ended, onChange, signal) {
   // It is there before it says anything: what comes into it later is read out.
   const said = h("div", { class: "said", role: "status", "aria-live": "polite" });
   const place = h("div", { class: "place" });
-  const more = h("div", { class: "more" });
+  const more = h("div", {});
   const about = { class: "panel", tabindex: "-1", "data-intent": nameOf({ kind, subject }) };
   const element = h("div", about, said, place, more);
   let words = null;

@@ -63,11 +63,11 @@ export function stockWords(stock) {
   return text(stock <= NEARLY_GONE_PIECES ? "nearlyGone" : "inStock", { stock: count(stock) });
 }
 
-// The same as a badge.
-export function stockBadge(stock) {
-  const kind = stock === 0 ? "gone" : stock <= NEARLY_GONE_PIECES ? "few" : "plenty";
-  return h("span", { class: `badge ${kind}` }, stockWords(stock));
-}
+// The class of what tells of it.
+export const stockKind = (stock) => (stock === 0 ? "gone" : stock <= NEARLY_GONE_PIECES ? "few" : "plenty");
+
+// The words as a badge.
+export const stockBadge = (stock) => h("span", { class: `badge ${stockKind(stock)}` }, stockWords(stock));
 
 // Pairs of a name and a value.
 export const facts = (...pairs) =>

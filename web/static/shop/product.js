@@ -4,7 +4,7 @@ import { Refused, Unreachable, call, read } from "../shared/api.js";
 import { h } from "../shared/dom.js";
 import { text, won } from "../shared/language.js";
 import { refresh } from "./header.js";
-import { QUANTITY_MAX_PIECES, announce, failed, notice, numberField, once, stockWords, whileVisible } from "./parts.js";
+import { QUANTITY_MAX_PIECES, announce, failed, notice, numberField, once, stockKind, stockWords, whileVisible } from "./parts.js";
 import { go, signInAddress } from "./router.js";
 import { current, inName } from "./session.js";
 import { restockForm, shortages } from "./shortage.js";
@@ -34,7 +34,7 @@ export async function show({ body, params, signal, setTitle }) {
       restock.replaceChildren();
     }
     known = pieces;
-    stock.className = `stock ${pieces === 0 ? "gone" : ""}`;
+    stock.className = `stock ${stockKind(pieces)}`;
     stock.replaceChildren(h("span", { class: "live", "aria-hidden": "true" }), stockWords(pieces));
   };
   const askStock = async () => {

@@ -180,6 +180,7 @@ async fn in_line(state: &AppState, id: RequestId) -> Result<Option<History>, Pro
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(rename_all = "camelCase")]
 struct ListParams {
     #[param(required)]

@@ -12,9 +12,10 @@ use demo::load::{Learn, Pace};
 use demo::programs::Program;
 use demo::report;
 use demo::run::{Goods, Options, run};
-use demo::sale::{Replay, Size};
+use demo::sale::{Replay, Size, create, open_house};
 use demo::screen::Screen;
 use demo::shop::Shop;
+use indicatif::ProgressBar;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
@@ -166,6 +167,7 @@ async fn demo(args: DemoArgs) -> Result<ExitCode> {
     println!("Report: {}", options.page.display());
     let code = if report.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if !once {
+        create(&shop.admin(), &open_house(), &ProgressBar::hidden()).await.context("leaving something to try")?;
         print_addresses(&shop);
         ended.await;
         eprintln!("closing the shop");
@@ -189,5 +191,5 @@ fn print_addresses(shop: &Shop) {
     }
     println!("  Postgres  {}", shop.database_url());
     println!("  Redis     {}", shop.stack.redis.url());
-    println!("  logs      {}", shop.folder().display());
+    println!("  logs      {}  (gone when it closes, unless --data keeps them)", shop.folder().display());
 }

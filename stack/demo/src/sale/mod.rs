@@ -2,6 +2,7 @@
 
 mod create;
 mod made_up;
+mod open_house;
 mod replay;
 
 use std::fmt::Write as _;
@@ -13,6 +14,7 @@ use crate::load::{Door, Header, Letter};
 
 pub use create::{Created, create};
 pub use made_up::{Size, made_up};
+pub use open_house::open_house;
 pub use replay::{Replay, ReplayError};
 
 /// A product to be created.
