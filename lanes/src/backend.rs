@@ -163,7 +163,9 @@ impl Backend for LaneBackend {
                 State::Claiming(claim) => match claim.poll_unpin(cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Ok(claim)) => {
-                        self.failing = false;
+                        if std::mem::take(&mut self.failing) {
+                            tracing::info!(group = %self.lanes.group(), "claiming works again");
+                        }
                         self.options.observer.claimed(self.lanes.group(), &claim);
                         if let Some(batch) = claim.batch {
                             self.state = State::Idle;
