@@ -1,0 +1,231 @@
+//! The promises, checked over what shoppers were told and what stands in Postgres.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use anyhow::{Context, Result};
+use reqwest::Client;
+use sqlx::{Executor, PgPool};
+use uuid::Uuid;
+
+use crate::house::House;
+use crate::load::{Accepted, Told, outcome};
+
+/// So many breaches of one promise are told.
+const TOLD_MAX: usize = 5;
+
+/// Notices whoever changes the row of a lane without being the newest decision on it. It writes down what it saw and
+/// forbids nothing: the fence is to be tried, not helped.
+const WATCH: &str = "
+    create table watched_writes (what text not null);
+    create function watch_write() returns trigger language plpgsql as $$
+      begin
+        insert into watched_writes
+        values (format('%s %s was changed at ticket %s, after %s', tg_table_name, to_jsonb(old), new.last_ticket,
+                       old.last_ticket));
+        return new;
+      end
+    $$;
+    create trigger watched after update on coupons for each row
+      when (new.last_ticket <= old.last_ticket) execute function watch_write();
+    create trigger watched after update on products for each row
+      when (new.last_ticket <= old.last_ticket) execute function watch_write();
+    create trigger watched after update on users for each row
+      when (new.last_ticket <= old.last_ticket) execute function watch_write();";
+
+/// What came of one promise.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// The promise.
+    pub promise: &'static str,
+    /// On how many things it was tried.
+    pub examined: usize,
+    /// How many broke it.
+    pub broken: usize,
+    /// Some of them, in words.
+    pub examples: Vec<String>,
+}
+
+impl Verdict {
+    fn new(promise: &'static str, examined: usize, broken: Vec<String>) -> Verdict {
+        let count = broken.len();
+        Verdict { promise, examined, broken: count, examples: broken.into_iter().take(TOLD_MAX).collect() }
+    }
+
+    /// Whether it was kept, and tried at all.
+    pub fn is_kept(&self) -> bool {
+        self.broken == 0 && self.examined > 0
+    }
+}
+
+/// Begins to watch who changes the rows of lanes. To be called when goods are there and nothing is sold yet.
+///
+/// # Errors
+/// When Postgres fails.
+pub async fn watch(pool: &PgPool) -> Result<()> {
+    pool.execute(WATCH).await.context("watching the rows of lanes")?;
+    Ok(())
+}
+
+/// What is looked at: the shop, what shoppers were told, and whether everybody had an outcome in time.
+#[derive(Debug)]
+pub struct Evidence<'a> {
+    /// The shop, with nothing wrong any more.
+    pub house: &'a House,
+    /// By key.
+    pub told: BTreeMap<String, Told>,
+    /// Whether all waiting ended within the time that is promised.
+    pub in_time: bool,
+    /// Commands that still stand in line.
+    pub waiting: u64,
+}
+
+impl Evidence<'_> {
+    /// Checks every promise.
+    ///
+    /// # Errors
+    /// When somebody cannot be asked; that says nothing of the promises.
+    pub async fn check(&self) -> Result<Vec<Verdict>> {
+        let audit = audit::audit(&self.house.pool).await.context("running the audit")?;
+        let decided = self.decided().await?;
+        let of_audit = |promise: &'static str, names: &[&str]| {
+            let checks: Vec<_> = audit.checks.iter().filter(|check| names.contains(&check.name)).collect();
+            let broken = checks.iter().filter(|check| !check.ok);
+            let broken = broken.map(|check| format!("{}: {} {:?}", check.name, check.violations, check.samples));
+            let examined = checks.iter().map(|check| usize::try_from(check.examined).unwrap_or_default()).sum();
+            Verdict::new(promise, examined, broken.collect())
+        };
+        let all: Vec<&str> = audit.checks.iter().map(|check| check.name).collect();
+        Ok(vec![
+            of_audit("I1 no oversell", &["coupon_quantity", "coupon_counter", "stock_counter"]),
+            of_audit("I2 balance = ledger", &["balance_is_ledger", "ledger_chain"]),
+            self.one_outcome(&decided),
+            of_audit("I4 outcomes in ticket order", &["first_come", "fence"]),
+            self.tickets_in_order(),
+            self.nothing_waits(),
+            self.only_the_newest_writes().await?,
+            self.every_order_is_told().await?,
+            self.final_is_final().await?,
+            of_audit("the audit", &all),
+        ])
+    }
+
+    /// The outcomes in Postgres, by request.
+    async fn decided(&self) -> Result<HashMap<Uuid, String>> {
+        let rows: Vec<(Uuid, String)> = sqlx::query_as(
+            "select request_id, case status when 'SUCCEEDED' then status else outcome ->> 'code' end from requests",
+        )
+        .fetch_all(&self.house.pool)
+        .await
+        .context("reading the outcomes")?;
+        Ok(rows.into_iter().collect())
+    }
+
+    fn accepted(&self) -> impl Iterator<Item = (&String, &Told, Accepted)> {
+        self.told.iter().filter_map(|(key, told)| Some((key, told, told.accepted?)))
+    }
+
+    fn one_outcome(&self, decided: &HashMap<Uuid, String>) -> Verdict {
+        let mut broken = Vec::new();
+        for (key, told, Accepted { id, .. }) in self.accepted() {
+            let different: BTreeSet<Uuid> = told.ids.iter().copied().collect();
+            if different.len() > 1 {
+                broken.push(format!("key {key} stands for {different:?}"));
+            }
+            match decided.get(&id) {
+                None => broken.push(format!("{id} was accepted and never decided")),
+                Some(outcome) => {
+                    let other = told.outcomes.iter().find(|told| *told != outcome);
+                    broken.extend(other.map(|other| format!("{id} is {outcome}, and was told to be {other}")));
+                }
+            }
+        }
+        for (key, told) in &self.told {
+            broken.extend(told.surprises.iter().map(|what| format!("key {key}: {what}")));
+        }
+        Verdict::new("I3 one outcome for each 202, one id for each key", self.accepted().count(), broken)
+    }
+
+    /// Whoever was told of a ticket before somebody else began to send has the lower one.
+    fn tickets_in_order(&self) -> Verdict {
+        let mut broken = Vec::new();
+        let mut by_group: BTreeMap<&str, Vec<Accepted>> = BTreeMap::new();
+        for (_, told, accepted) in self.accepted() {
+            by_group.entry(told.group).or_default().push(accepted);
+        }
+        for accepted in by_group.values() {
+            let mut by_told = accepted.clone();
+            by_told.sort_by_key(|accepted| accepted.told);
+            let mut by_sent: Vec<&Accepted> = accepted.iter().collect();
+            by_sent.sort_by_key(|accepted| accepted.sent);
+            let mut earlier = by_told.iter().peekable();
+            let mut highest: Option<Accepted> = None;
+            for later in by_sent {
+                while let Some(before) = earlier.next_if(|before| before.told < later.sent) {
+                    if highest.is_none_or(|highest| highest.ticket < before.ticket) {
+                        highest = Some(*before);
+                    }
+                }
+                if let Some(before) = highest.filter(|before| before.ticket > later.ticket && !later.was_sent_before) {
+                    broken.push(format!(
+                        "{} had ticket {}, before {} was sent, which had {}",
+                        before.id, before.ticket, later.id, later.ticket
+                    ));
+                }
+            }
+        }
+        Verdict::new("I4 tickets in the order of arrival", self.accepted().count(), broken)
+    }
+
+    fn nothing_waits(&self) -> Verdict {
+        let mut broken = Vec::new();
+        if !self.in_time {
+            let open = self.told.values().filter(|told| told.outcomes.is_empty() && told.turned_away.is_none());
+            broken.push(format!("{} shoppers waited longer than was promised", open.count()));
+        }
+        if self.waiting > 0 {
+            broken.push(format!("{} commands still stand in line", self.waiting));
+        }
+        Verdict::new("I5 nothing waits for ever", self.told.len(), broken)
+    }
+
+    async fn only_the_newest_writes(&self) -> Result<Verdict> {
+        let seen: Vec<String> = sqlx::query_scalar("select what from watched_writes")
+            .fetch_all(&self.house.pool)
+            .await
+            .context("reading what was watched")?;
+        Ok(Verdict::new("I6 no row changes after another has decided", self.accepted().count(), seen))
+    }
+
+    async fn every_order_is_told(&self) -> Result<Verdict> {
+        let rows: Vec<(Uuid, bool, i64)> = sqlx::query_as(
+            "select order_id, synced_at is not null,
+                    (select count(*) from alerts where details ->> 'orderId' = orders.order_id::text)
+               from orders
+               left join order_syncs using (order_id)",
+        )
+        .fetch_all(&self.house.pool)
+        .await
+        .context("reading what was told of orders")?;
+        let broken = rows.iter().filter(|(_, synced, alerts)| !synced && *alerts != 1);
+        let broken = broken.map(|(id, _, alerts)| format!("order {id} was not sent, and alerted {alerts} times"));
+        Ok(Verdict::new("I7 every order is sent, or alerted once", rows.len(), broken.collect()))
+    }
+
+    /// Asks again for every outcome that was told.
+    async fn final_is_final(&self) -> Result<Verdict> {
+        let client = Client::new();
+        let mut broken = Vec::new();
+        let mut examined = 0;
+        for (number, (_, told, Accepted { id, .. })) in self.accepted().enumerate() {
+            let Some(first) = told.outcomes.first() else { continue };
+            examined += 1;
+            let door = &self.house.doors[number % self.house.doors.len()];
+            match outcome(client.get(format!("{door}/api/requests/{id}")).send().await).await {
+                Ok(Some(now)) if now == *first => {}
+                Ok(now) => broken.push(format!("{id} was {first}, and is {now:?}")),
+                Err(what) => broken.push(format!("{id} was {first}: {what}")),
+            }
+        }
+        Ok(Verdict::new("I9 a final status never changes", examined, broken))
+    }
+}

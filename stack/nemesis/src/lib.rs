@@ -1,0 +1,9 @@
+//! Trouble for a whole shop: load, faults of every kind on real processes, and the promises looked at afterwards, over what
+//! the shoppers themselves were told and over Postgres.
+
+pub mod check;
+pub mod faults;
+pub mod house;
+pub mod load;
+pub mod run;
+pub mod wire;

@@ -1,0 +1,97 @@
+//! `cargo nemesis`: tries for as long as it is told whether the shop keeps its promises in trouble.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it tells in the terminal what it does and found")]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser};
+use demo::programs::Program;
+use nemesis::check::Verdict;
+use nemesis::faults::Fault;
+use nemesis::run::{Plan, run};
+
+const SECONDS_PER_MINUTE: u64 = 60;
+
+/// Tries whether the shop keeps its promises while everything around it fails
+#[derive(Debug, Parser)]
+#[command(name = "nemesis", args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(flatten)]
+    args: NemesisArgs,
+    #[command(subcommand)]
+    program: Option<Program>,
+}
+
+#[derive(Debug, Args)]
+struct NemesisArgs {
+    /// For how long; every fault comes at least once
+    #[arg(long, value_name = "MINUTES", default_value_t = 1)]
+    minutes: u64,
+
+    /// Makes the same run again, as far as the machine lets it; otherwise another one each time
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+
+    /// Only these faults
+    #[arg(long, value_name = "FAULTS", value_delimiter = ',', value_enum)]
+    faults: Vec<Fault>,
+
+    /// Where logs and data go; they are kept
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ended = match cli.program {
+        Some(program) => program.run().map(|()| ExitCode::SUCCESS),
+        None => try_it(cli.args),
+    };
+    ended.unwrap_or_else(|error| {
+        eprintln!("nemesis: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn try_it(args: NemesisArgs) -> Result<ExitCode> {
+    let seed = args.seed.unwrap_or_else(rand::random);
+    let folder = match &args.data {
+        Some(folder) => folder.clone(),
+        None => tempfile::Builder::new().prefix("nemesis-").tempdir().context("making a folder")?.keep(),
+    };
+    std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    println!("seed {seed}");
+    let faults = if args.faults.is_empty() { Plan::all_faults() } else { args.faults };
+    let plan = Plan {
+        program: std::env::current_exe().context("finding this program")?,
+        seed,
+        faults,
+        time: Duration::from_secs(args.minutes * SECONDS_PER_MINUTE),
+        more: Vec::new(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting a runtime")?;
+    let report = runtime.block_on(run(&plan, &folder, |what| println!("  {what}")));
+    let report = report.with_context(|| format!("seed {seed}; logs and data are in {}", folder.display()))?;
+    println!("{} commands, {} faults", report.commands, report.struck.len());
+    report.verdicts.iter().for_each(tell);
+    if report.is_clean() {
+        println!("every promise was kept");
+        if args.data.is_none() {
+            std::fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("a promise was broken, with seed {seed}; logs and data are in {}", folder.display());
+    Ok(ExitCode::FAILURE)
+}
+
+fn tell(verdict: &Verdict) {
+    let mark = if verdict.is_kept() { '✔' } else { '✘' };
+    println!("  {mark} {}: {} examined, {} broken", verdict.promise, verdict.examined, verdict.broken);
+    for example in &verdict.examples {
+        println!("      {example}");
+    }
+}
