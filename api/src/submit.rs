@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use common::limits::{MAX_IDEMPOTENCY_KEY_CHARS, MAX_WAIT_SECONDS};
 use common::{Command, Envelope, Kind, Outcome, Receipt, RequestId, Trace};
 use lanes::{Append, Appended, Gate, IdempotencyKey, Lane};
-use runtime::fault_points::{Point, reached};
+use runtime::fault_points::{Bug, Point, reached};
 use runtime::traces::trace_of;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -202,7 +202,7 @@ fn to_append(id: RequestId, command: &Command, wishes: &Wishes) -> Result<Append
         Command::PlaceOrder(_) => ("/api/orders".to_owned(), None),
         Command::ChargeBalance(_) => ("/api/users/balance/charge".to_owned(), None),
     };
-    let key = wishes.key.as_ref().map(|key| IdempotencyKey {
+    let key = wishes.key.as_ref().filter(|_| !Bug::NoIdempotency.is_made()).map(|key| IdempotencyKey {
         digest: digest([command.user_id().as_str(), "POST", &path, key]),
         body: hex::encode(Sha256::digest(command.fingerprint_bytes())),
     });

@@ -1,5 +1,7 @@
 //! Named places where a process may die. In a build with the feature `fault-points` a test arms one by a file, and
 //! whoever comes by next takes the file and does what it says; in any other build this is nothing.
+//!
+//! The same build knows a few mistakes, which are made when they are asked for: a bench that does not see them is blind.
 
 /// A place in the life of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,3 +85,49 @@ pub fn reached(point: Point) {
     let raised = raise(signal);
     assert!(raised.is_ok(), "raising {what}: {raised:?}");
 }
+
+/// A mistake that can be made on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bug {
+    /// A batch that somebody else has overtaken is decided all the same.
+    NoFence,
+    /// The line is told of a batch before it is committed.
+    AckBeforeCommit,
+    /// Whoever is tried again stands behind those who came later.
+    RetryToTheTail,
+    /// Keys are not looked at.
+    NoIdempotency,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: [Bug; 4] = [Bug::NoFence, Bug::AckBeforeCommit, Bug::RetryToTheTail, Bug::NoIdempotency];
+
+    /// Its name in [`BUG_VARIABLE`].
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Bug::NoFence => "no-fence",
+            Bug::AckBeforeCommit => "ack-before-commit",
+            Bug::RetryToTheTail => "retry-to-the-tail",
+            Bug::NoIdempotency => "no-idempotency",
+        }
+    }
+
+    /// Whether it is to be made.
+    #[cfg(not(feature = "fault-points"))]
+    pub fn is_made(self) -> bool {
+        false
+    }
+
+    /// Whether it is to be made: whether the variable names it.
+    #[cfg(feature = "fault-points")]
+    #[expect(clippy::disallowed_methods, reason = "a test asks for it from outside; it is no setting")]
+    pub fn is_made(self) -> bool {
+        static ASKED_FOR: std::sync::LazyLock<Option<std::ffi::OsString>> =
+            std::sync::LazyLock::new(|| std::env::var_os(BUG_VARIABLE));
+        ASKED_FOR.as_deref().is_some_and(|name| name == self.as_str())
+    }
+}
+
+/// The mistake that is asked for.
+pub const BUG_VARIABLE: &str = "DROPLANE_BUG";

@@ -17,7 +17,7 @@ use common::{
 use lanes::{Batch, BatchEnd, Decided, Entry, Gate, Lane};
 use runtime::{
     causes::chain,
-    fault_points::{Point, reached},
+    fault_points::{Bug, Point, reached},
     traces::{self, BatchSpan},
 };
 use sqlx::PgConnection;
@@ -27,6 +27,7 @@ use crate::{
     Shop,
     faults::BatchFault,
     metrics::{record_batch, record_outcomes},
+    mistakes,
     sort_out::{Fate, SortedOut, sort_out},
     store::{self, BatchRow, OutcomeRow},
 };
@@ -41,7 +42,11 @@ pub async fn handle(batch: Arc<Batch>, shop: Data<Shop>) -> Result<BatchEnd, Box
         Some(gateway) if !shop.parks(&batch) => shop.charge(gateway, &batch).await,
         _ => {
             let _in_hand = shop.take_in_hand(&batch).await;
-            shop.decide_batch(&batch).await
+            if batch.suspect && Bug::RetryToTheTail.is_made() {
+                mistakes::decide_head_last(&shop, &batch).await
+            } else {
+                shop.decide_batch(&batch).await
+            }
         }
     };
     tell(&batch, started.elapsed(), decided.as_ref().err());
@@ -78,7 +83,7 @@ fn tell(batch: &Batch, took: Duration, fault: Option<&BatchFault>) {
 
 impl Shop {
     /// Decides a batch, again if somebody else decided part of it meanwhile.
-    async fn decide_batch(&self, batch: &Batch) -> Result<Decided, BatchFault> {
+    pub(crate) async fn decide_batch(&self, batch: &Batch) -> Result<Decided, BatchFault> {
         if self.parks(batch) {
             if self.is_pending_charge(batch).await? {
                 // Its money may have been taken, so nobody can say that it failed.
@@ -149,7 +154,11 @@ impl Shop {
         store::insert_outcomes(&mut transaction, batch.group.as_str(), batch_id, decided_at, &rows).await?;
 
         reached(Point::BeforeCommit);
-        transaction.commit().await.map_err(BatchFault::commit)?;
+        if Bug::AckBeforeCommit.is_made() {
+            mistakes::commit_later(transaction);
+        } else {
+            transaction.commit().await.map_err(BatchFault::commit)?;
+        }
         reached(Point::AfterCommit);
         if let Some(announcer) = &self.announcer {
             announcer.announce(changes.orders.iter().map(|order| order.order_id).collect());
@@ -192,7 +201,7 @@ impl Shop {
         locked: &store::Locked,
         lease_is_ours: bool,
     ) -> Result<(), BatchFault> {
-        for index in sorted.undecided() {
+        for index in sorted.undecided().filter(|_| !Bug::NoFence.is_made()) {
             let entry = &batch.entries[index];
             for lane in &entry.lanes {
                 match locked.last_tickets.get(lane) {

@@ -12,6 +12,7 @@ mod cron;
 mod faults;
 mod jobs;
 mod metrics;
+mod mistakes;
 mod shop;
 mod sort_out;
 mod store;

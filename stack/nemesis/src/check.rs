@@ -100,6 +100,7 @@ impl Evidence<'_> {
             of_audit("I2 balance = ledger", &["balance_is_ledger", "ledger_chain"]),
             self.one_outcome(&decided),
             of_audit("I4 outcomes in ticket order", &["first_come", "fence"]),
+            self.decided_in_order().await?,
             self.tickets_in_order(),
             self.nothing_waits(),
             self.only_the_newest_writes().await?,
@@ -127,10 +128,12 @@ impl Evidence<'_> {
     fn one_outcome(&self, decided: &HashMap<Uuid, String>) -> Verdict {
         let mut broken = Vec::new();
         for (key, told, Accepted { id, .. }) in self.accepted() {
-            let different: BTreeSet<Uuid> = told.ids.iter().copied().collect();
+            let different: BTreeSet<_> = told.ids.iter().collect();
             if different.len() > 1 {
                 broken.push(format!("key {key} stands for {different:?}"));
             }
+            // What was lost may have been sent again, under another id.
+            let Some(id) = told.id().or((told.lost.is_empty()).then_some(id)) else { continue };
             match decided.get(&id) {
                 None => broken.push(format!("{id} was accepted and never decided")),
                 Some(outcome) => {
@@ -143,6 +146,25 @@ impl Evidence<'_> {
             broken.extend(told.surprises.iter().map(|what| format!("key {key}: {what}")));
         }
         Verdict::new("I3 one outcome for each 202, one id for each key", self.accepted().count(), broken)
+    }
+
+    /// In every lane, decisions come in the order of the tickets that shoppers were told.
+    async fn decided_in_order(&self) -> Result<Verdict> {
+        let told: HashMap<Uuid, u64> = self.told.values().flat_map(|told| &told.ids).copied().collect();
+        let rows: Vec<(String, Uuid)> =
+            sqlx::query_as("select lane, request_id from requests, unnest(lanes) as lane order by lane, decision")
+                .fetch_all(&self.house.pool)
+                .await
+                .context("reading the decisions of each lane")?;
+        let known: Vec<(&str, Uuid, u64)> =
+            rows.iter().filter_map(|(lane, id)| Some((lane.as_str(), *id, *told.get(id)?))).collect();
+        let broken = known.windows(2).filter_map(|pair| match pair {
+            [(lane, before, higher), (other, id, lower)] if lane == other && higher >= lower => {
+                Some(format!("{lane}: {before} with ticket {higher} was decided before {id} with {lower}"))
+            }
+            _ => None,
+        });
+        Ok(Verdict::new("I4 decided in the order that was told", known.len(), broken.collect()))
     }
 
     /// Whoever was told of a ticket before somebody else began to send has the lower one.
@@ -179,7 +201,7 @@ impl Evidence<'_> {
     fn nothing_waits(&self) -> Verdict {
         let mut broken = Vec::new();
         if !self.in_time {
-            let open = self.told.values().filter(|told| told.outcomes.is_empty() && told.turned_away.is_none());
+            let open = self.told.values().filter(|told| !told.has_ended());
             broken.push(format!("{} shoppers waited longer than was promised", open.count()));
         }
         if self.waiting > 0 {
@@ -219,6 +241,7 @@ impl Evidence<'_> {
         for (number, (_, told, Accepted { id, .. })) in self.accepted().enumerate() {
             let Some(first) = told.outcomes.first() else { continue };
             examined += 1;
+            let id = told.id().unwrap_or(id);
             let door = &self.house.doors[number % self.house.doors.len()];
             match outcome(client.get(format!("{door}/api/requests/{id}")).send().await).await {
                 Ok(Some(now)) if now == *first => {}

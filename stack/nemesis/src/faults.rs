@@ -1,5 +1,6 @@
 //! What goes wrong: each fault is done, undone, and must have been felt.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -56,6 +57,10 @@ pub enum Fault {
     FlushScripts,
     /// Redis has no memory left
     FillRedis,
+    /// Redis loses all its data
+    LoseRedis,
+    /// The same while a worker sleeps on a batch, which it wakes up with when others have been decided
+    LoseRedisUnderZombie,
     /// Nobody reaches Redis
     CutRedis,
     /// Redis hears, and is not heard
@@ -124,6 +129,14 @@ impl Fault {
                 felt("a script to be missed", async || Ok(missing_scripts(house)? > before)).await
             }
             Fault::FillRedis => fill_redis(house).await,
+            Fault::LoseRedis => lose_redis(house),
+            Fault::LoseRedisUnderZombie => {
+                house.arm(Point::BeforeTransaction, "STOP")?;
+                felt("somebody to stop with a batch", async || Ok(house.was_reached(Point::BeforeTransaction))).await?;
+                lose_redis(house)?;
+                pause(LEASE * 3).await;
+                wake_workers(house).await
+            }
             Fault::CutRedis => on_wires(&house.to_redis, Trouble::Cut).await,
             Fault::DeafRedis => on_wires(&house.to_redis, Trouble::NoReplies).await,
             Fault::FarRedis => on_wires(&house.to_redis, Trouble::Delay(FAR)).await,
@@ -204,6 +217,10 @@ async fn stop_at(house: &mut House, point: Point) -> Result<()> {
     house.arm(point, "STOP")?;
     felt(&format!("somebody to stop at {}", point.as_str()), async || Ok(house.was_reached(point))).await?;
     pause(LEASE * 3).await;
+    wake_workers(house).await
+}
+
+async fn wake_workers(house: &mut House) -> Result<()> {
     for one in 0..COPIES {
         // It does no harm to those that run.
         house.process(Program::Workers, one).sigcont();
@@ -211,6 +228,12 @@ async fn stop_at(house: &mut House, point: Point) -> Result<()> {
     for one in 0..COPIES {
         house.ready(Program::Workers, one).await?;
     }
+    Ok(())
+}
+
+fn lose_redis(house: &House) -> Result<()> {
+    house.has_lost.store(true, Ordering::Relaxed);
+    house.redis.command(&["FLUSHALL"])?;
     Ok(())
 }
 

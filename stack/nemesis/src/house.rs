@@ -1,6 +1,8 @@
 //! A whole shop that can be hurt: two of each program, their servers, and a wire before each of them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -63,6 +65,8 @@ pub struct House {
     pub postgres: Postgres,
     /// To look into Postgres past all wires.
     pub pool: PgPool,
+    /// Whether Redis has lost its data since the shop opened.
+    pub has_lost: Arc<AtomicBool>,
     http: Client,
     folder: PathBuf,
 }
@@ -100,7 +104,20 @@ impl House {
         let workers = (1..=COPIES).map(|number| plan.workers(number, &world)).collect::<Result<_>>()?;
         let http = Client::builder().timeout(Duration::from_secs(20)).build().context("making an HTTP client")?;
         let folder = folder.to_owned();
-        let house = House { apis, workers, doors, to_redis, to_postgres, world, redis, postgres, pool, http, folder };
+        let house = House {
+            apis,
+            workers,
+            doors,
+            to_redis,
+            to_postgres,
+            world,
+            redis,
+            postgres,
+            pool,
+            has_lost: Arc::default(),
+            http,
+            folder,
+        };
         for program in [Program::Api, Program::Workers] {
             for number in 0..COPIES {
                 house.ready(program, number).await?;

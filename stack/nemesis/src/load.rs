@@ -1,6 +1,7 @@
 //! Shoppers who do not give up, and a log of all that they were told.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(200);
 /// One command in so many is sent again after its outcome.
 const REPEATED_ONE_IN: u32 = 5;
+/// One command in so many has no key, and is sent once.
+const KEYLESS_ONE_IN: u32 = 4;
 /// How long an outcome is waited for with one question, in seconds.
 const ASKED_SECONDS: u64 = 2;
 
@@ -58,14 +61,30 @@ pub struct Told {
     pub sent: Instant,
     /// Whether it was ever answered with a ticket: the first time.
     pub accepted: Option<Accepted>,
-    /// Every id that its key was answered with.
-    pub ids: Vec<Uuid>,
+    /// Every id that its key was answered with, but those that were lost, with its ticket.
+    pub ids: Vec<(Uuid, u64)>,
+    /// Ids that are unknown because Redis lost its data before they were decided.
+    pub lost: Vec<Uuid>,
+    /// Whether it ended without an answer: it had no key, so nobody could send it again.
+    pub is_unknown: bool,
     /// Whether a refusal came before the line, which ends it.
     pub turned_away: Option<String>,
     /// Every final outcome that it was told, in order: `SUCCEEDED`, or a code.
     pub outcomes: Vec<String>,
     /// What nobody promised: a status, an unknown id, an answer that cannot be read.
     pub surprises: Vec<String>,
+}
+
+impl Told {
+    /// The request that stands for it in the end.
+    pub fn id(&self) -> Option<Uuid> {
+        self.ids.last().map(|(id, _)| *id)
+    }
+
+    /// Whether nothing more will be told of it.
+    pub fn has_ended(&self) -> bool {
+        !self.outcomes.is_empty() || self.turned_away.is_some() || self.is_unknown
+    }
 }
 
 /// A 202.
@@ -96,8 +115,7 @@ impl Log {
     /// How many commands have ended, and how many were begun.
     pub fn counts(&self) -> (usize, usize) {
         let all = self.0.lock().expect("whoever writes does not panic");
-        let ended = all.values().filter(|told| !told.outcomes.is_empty() || told.turned_away.is_some());
-        (ended.count(), all.len())
+        (all.values().filter(|told| told.has_ended()).count(), all.len())
     }
 
     fn note(&self, key: &str, note: impl FnOnce(&mut Told)) {
@@ -118,7 +136,8 @@ pub struct Load {
 
 impl Load {
     /// So many shoppers, who begin one command after the other until they are told to stop.
-    pub fn start(doors: &[String], goods: &Goods, shoppers: usize, seed: u64) -> Load {
+    /// `has_lost` says whether Redis has lost its data.
+    pub fn start(doors: &[String], goods: &Goods, shoppers: usize, seed: u64, has_lost: &Arc<AtomicBool>) -> Load {
         let client = Client::builder().timeout(ANSWER_MAX).build().expect("a client without special wishes");
         let (log, stop, give_up) = (Log::default(), CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
@@ -131,6 +150,7 @@ impl Load {
                 random: StdRng::seed_from_u64(seed.wrapping_add(number as u64)),
                 number,
                 give_up: give_up.clone(),
+                has_lost: Arc::clone(has_lost),
             };
             tasks.spawn(shopper.shop(stop.clone()));
         }
@@ -158,6 +178,7 @@ struct Shopper {
     random: StdRng,
     number: usize,
     give_up: CancellationToken,
+    has_lost: Arc<AtomicBool>,
 }
 
 /// What the answer to a command was.
@@ -180,6 +201,8 @@ impl Shopper {
                 sent: Instant::now(),
                 accepted: None,
                 ids: Vec::new(),
+                lost: Vec::new(),
+                is_unknown: false,
                 turned_away: None,
                 outcomes: Vec::new(),
                 surprises: Vec::new(),
@@ -213,32 +236,46 @@ impl Shopper {
     }
 
     async fn see_through(&mut self, key: &str, path: &str, body: &Value) {
-        let Some(id) = self.send_until_answered(key, path, body).await else {
-            return;
-        };
-        self.wait_for_outcome(key, id).await;
-        if self.random.random_ratio(1, REPEATED_ONE_IN) {
-            self.send_until_answered(key, path, body).await;
+        let has_key = !self.random.random_ratio(1, KEYLESS_ONE_IN);
+        loop {
+            let Some(id) = self.send_until_answered(key, has_key, path, body).await else {
+                return;
+            };
+            match (self.wait_for_outcome(key, id).await, has_key) {
+                (Waited::Ended, _) => break,
+                (Waited::Lost, true) => {}
+                (Waited::Lost, false) => return self.log.note(key, |told| told.is_unknown = true),
+            }
+        }
+        if has_key && self.random.random_ratio(1, REPEATED_ONE_IN) {
+            self.send_until_answered(key, has_key, path, body).await;
         }
     }
 
-    /// The request that stands for the key; none if it was refused before the line.
-    async fn send_until_answered(&mut self, key: &str, path: &str, body: &Value) -> Option<Uuid> {
+    /// The request that stands for the key; none if it was refused before the line, or nobody knows.
+    async fn send_until_answered(&mut self, key: &str, has_key: bool, path: &str, body: &Value) -> Option<Uuid> {
         for tries in 0.. {
             let door = &self.doors[self.random.random_range(0..self.doors.len())];
             let sent = Instant::now();
-            let request = self.client.post(format!("{door}{path}")).header("idempotency-key", key).json(body);
+            let mut request = self.client.post(format!("{door}{path}")).json(body);
+            if has_key {
+                request = request.header("idempotency-key", key);
+            }
             match understand(request.send().await).await {
                 Sent::Accepted(id, ticket) => {
                     let accepted = Accepted { id, ticket, told: Instant::now(), sent, was_sent_before: tries > 0 };
                     self.log.note(key, |told| {
                         told.accepted.get_or_insert(accepted);
-                        told.ids.push(id);
+                        told.ids.push((id, ticket));
                     });
                     return Some(id);
                 }
                 Sent::Refused(code) => {
                     self.log.note(key, |told| told.turned_away = Some(code));
+                    return None;
+                }
+                Sent::Again(_) if !has_key => {
+                    self.log.note(key, |told| told.is_unknown = true);
                     return None;
                 }
                 Sent::Again(pause) => tokio::time::sleep(pause).await,
@@ -251,23 +288,36 @@ impl Shopper {
         unreachable!("it is tried for ever")
     }
 
-    async fn wait_for_outcome(&mut self, key: &str, id: Uuid) {
+    async fn wait_for_outcome(&mut self, key: &str, id: Uuid) -> Waited {
         loop {
             let door = &self.doors[self.random.random_range(0..self.doors.len())];
             let asked = self.client.get(format!("{door}/api/requests/{id}?wait={ASKED_SECONDS}")).send().await;
             match outcome(asked).await {
                 Ok(Some(outcome)) => {
                     self.log.note(key, |told| told.outcomes.push(outcome));
-                    return;
+                    return Waited::Ended;
                 }
                 Ok(None) => tokio::time::sleep(PAUSE).await,
+                Err(what) if self.has_lost.load(Ordering::Relaxed) && what.contains("R001") => {
+                    self.log.note(key, |told| {
+                        told.ids.retain(|(known, _)| *known != id);
+                        told.lost.push(id);
+                    });
+                    return Waited::Lost;
+                }
                 Err(what) => {
                     self.log.note(key, |told| told.surprises.push(what));
-                    return;
+                    return Waited::Ended;
                 }
             }
         }
     }
+}
+
+/// What came of waiting.
+enum Waited {
+    Ended,
+    Lost,
 }
 
 async fn understand(answer: reqwest::Result<reqwest::Response>) -> Sent {

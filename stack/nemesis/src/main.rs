@@ -11,7 +11,8 @@ use clap::{Args, Parser};
 use demo::programs::Program;
 use nemesis::check::Verdict;
 use nemesis::faults::Fault;
-use nemesis::run::{Plan, run};
+use nemesis::run::{Plan, SHOPPERS, run};
+use runtime::fault_points::{BUG_VARIABLE, Bug};
 
 const SECONDS_PER_MINUTE: u64 = 60;
 
@@ -38,6 +39,14 @@ struct NemesisArgs {
     /// Only these faults
     #[arg(long, value_name = "FAULTS", value_delimiter = ',', value_enum)]
     faults: Vec<Fault>,
+
+    /// Shoppers at once
+    #[arg(long, value_name = "SHOPPERS", default_value_t = SHOPPERS)]
+    shoppers: usize,
+
+    /// Make this mistake in the programs, to see that it is found: no-fence, ack-before-commit, retry-to-the-tail, no-idempotency
+    #[arg(long, value_name = "MISTAKE", value_parser = Bug::ALL.map(Bug::as_str))]
+    bug: Option<String>,
 
     /// Where logs and data go; they are kept
     #[arg(long, value_name = "FOLDER")]
@@ -70,7 +79,8 @@ fn try_it(args: NemesisArgs) -> Result<ExitCode> {
         seed,
         faults,
         time: Duration::from_secs(args.minutes * SECONDS_PER_MINUTE),
-        more: Vec::new(),
+        shoppers: args.shoppers,
+        more: args.bug.into_iter().map(|bug| (BUG_VARIABLE, bug)).collect(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting a runtime")?;
     let report = runtime.block_on(run(&plan, &folder, |what| println!("  {what}")));

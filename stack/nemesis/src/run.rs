@@ -14,8 +14,8 @@ use crate::faults::Fault;
 use crate::house::{House, LEASE};
 use crate::load::{Goods, Load};
 
-/// Shoppers at once: enough for batches, few enough that the faults and not the load are tried.
-const SHOPPERS: usize = 24;
+/// Shoppers at once, unless said: enough for batches, few enough that the faults and not the load are tried.
+pub const SHOPPERS: usize = 24;
 
 /// Between two faults the shop works for a while, so that the next one finds it at work.
 const QUIET_MIN_MS: u64 = 300;
@@ -38,6 +38,8 @@ pub struct Plan {
     pub faults: Vec<Fault>,
     /// For so long at least.
     pub time: Duration,
+    /// Shoppers at once.
+    pub shoppers: usize,
     /// Settings of both programs beside the usual ones.
     pub more: Vec<(&'static str, String)>,
 }
@@ -77,7 +79,7 @@ pub async fn run(plan: &Plan, folder: &Path, mut telling: impl FnMut(&str)) -> R
     let mut house = House::open(&plan.program, folder, &plan.more).await.context("opening the shop")?;
     house.stock(&goods).await.context("stocking the shop")?;
     watch(&house.pool).await?;
-    let mut load = Load::start(&house.doors, &goods, SHOPPERS, plan.seed);
+    let mut load = Load::start(&house.doors, &goods, plan.shoppers, plan.seed, &house.has_lost);
     let ends = Instant::now() + plan.time;
     let mut struck = Vec::new();
     let mut ahead = plan.faults.clone();
