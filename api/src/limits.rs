@@ -20,6 +20,11 @@ pub const EVENTS_REFRESH_SECONDS: u64 = 15;
 /// Connections open at once; further ones stay with the kernel until one closes.
 pub const CONNECTIONS_MAX: usize = 50_000;
 
+/// Once it shall end, the door serves so long on, and says with each answer that the connection ends. Without that, whoever
+/// sends at the instant at which a connection at rest is closed loses the answer. A balancer has to notice meanwhile, from
+/// `/readyz`, that nobody new is wanted.
+pub const FAREWELL_MS: u64 = 1_000;
+
 /// The head of a request must have arrived this long after the connection is ready for it; a connection at rest is
 /// closed after the same time. Slow senders must not hold connections for ever.
 pub const HEADER_READ_SECONDS: u64 = 30;

@@ -3,10 +3,14 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
+use futures::{FutureExt, TryFutureExt};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -18,7 +22,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::limits::{ACCEPT_PAUSE_MS, CONNECTIONS_MAX, HEAD_MAX_BYTES, HEADER_READ_SECONDS};
+use crate::limits::{ACCEPT_PAUSE_MS, CONNECTIONS_MAX, FAREWELL_MS, HEAD_MAX_BYTES, HEADER_READ_SECONDS};
 
 /// Opens the public listener, with room for everybody who comes at the same instant.
 ///
@@ -38,27 +42,37 @@ pub fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// Answers until `until` is cancelled; then takes no more connections, lets every request in hand be answered, and
-/// returns when the last connection is closed.
+/// Answers until `until` is cancelled, and for a farewell: whoever is answered then hears that the connection ends, so that
+/// nobody sends over one that is just being closed. After it takes no more connections, lets every request in hand be
+/// answered, and returns when the last connection is closed.
 pub async fn serve(listener: TcpListener, routes: Router, until: CancellationToken) {
     let connections = TaskTracker::new();
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let closing = Closing::default();
+    let open = |place, stream, peer| {
+        let connection = answer(stream, peer, routes.clone(), closing.clone());
+        connections.spawn(async move {
+            connection.await;
+            drop(place);
+        });
+    };
+    let farewell = async {
+        until.cancelled().await;
+        closing.is_near.store(true, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(FAREWELL_MS)).await;
+    };
+    tokio::pin!(farewell);
     loop {
         let accepted = async {
             let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
             (place, listener.accept().await)
         };
-        let Some((place, accepted)) = until.run_until_cancelled(accepted).await else {
-            break;
+        let (place, accepted) = tokio::select! {
+            accepted = accepted => accepted,
+            () = &mut farewell => break,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let connection = answer(stream, peer, routes.clone(), until.clone());
-                connections.spawn(async move {
-                    connection.await;
-                    drop(place);
-                });
-            }
+            Ok((stream, peer)) => open(place, stream, peer),
             // The client was quicker to leave than we to open.
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
@@ -67,9 +81,26 @@ pub async fn serve(listener: TcpListener, routes: Router, until: CancellationTok
             }
         }
     }
+    // Those who are connected already, and wait with the kernel, may have sent.
+    while let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+        let Some(Ok((stream, peer))) = listener.accept().now_or_never() else {
+            break;
+        };
+        open(place, stream, peer);
+    }
     drop(listener);
+    closing.end.cancel();
     connections.close();
     connections.wait().await;
+}
+
+/// How far the end has come.
+#[derive(Debug, Clone, Default)]
+struct Closing {
+    /// Answers say that the connection ends.
+    is_near: Arc<AtomicBool>,
+    /// Connections at rest end.
+    end: CancellationToken,
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {
@@ -83,15 +114,25 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub IpAddr);
 
-async fn answer(stream: TcpStream, peer: SocketAddr, routes: Router, until: CancellationToken) {
+async fn answer(stream: TcpStream, peer: SocketAddr, routes: Router, closing: Closing) {
     // Answers are small and whole: waiting to fill a packet only makes them late.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection cannot be told to send at once");
     }
     let routes = TowerToHyperService::new(routes);
+    let is_near = closing.is_near;
+    let has_asked = Arc::new(AtomicBool::new(false));
+    let asking = Arc::clone(&has_asked);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        asking.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(Peer(peer.ip()));
-        routes.call(request)
+        let is_near = Arc::clone(&is_near);
+        routes.call(request).map_ok(move |mut answer| {
+            if is_near.load(Ordering::Relaxed) {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            answer
+        })
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -99,9 +140,16 @@ async fn answer(stream: TcpStream, peer: SocketAddr, routes: Router, until: Canc
         .header_read_timeout(Duration::from_secs(HEADER_READ_SECONDS))
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
+    let end = async {
+        closing.end.cancelled().await;
+        if !has_asked.load(Ordering::Relaxed) {
+            // The request of whoever has just come is on its way. After it the connection ends by itself.
+            tokio::time::sleep(Duration::from_millis(FAREWELL_MS)).await;
+        }
+    };
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = until.cancelled() => {
+        () = end => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

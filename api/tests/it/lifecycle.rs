@@ -37,6 +37,22 @@ async fn sigterm_answers_whoever_waits_with_the_current_document() {
 }
 
 #[tokio::test]
+async fn whoever_sends_while_the_door_closes_is_answered_and_told_so() {
+    let mut shop = Shop::open().await;
+    let ask = async || shop.get("/api/products").send().await.unwrap();
+    assert!(!ask().await.headers().contains_key("connection"));
+    let operators = format!("{}/readyz", shop.operators);
+    shop.api.sigterm();
+    wait_for_async("the end to be known", DEADLINE, || async {
+        (reqwest::get(&operators).await.ok()?.status() == 503).then_some(())
+    })
+    .await;
+    let last = shop.get("/api/products").send().await.unwrap();
+    assert_eq!((last.status(), &last.headers()["connection"]), (StatusCode::OK, &"close".parse().unwrap()));
+    assert!(shop.wait_for_exit().success(), "{}", shop.api.log_tail(20));
+}
+
+#[tokio::test]
 async fn every_route_that_is_measured_is_there() {
     // Nobody is there, but then the route is.
     let shop = Plan::default().env("DEMO_TOKENS_URL", "http://127.0.0.1:9/tokens").open().await;
