@@ -8,11 +8,13 @@ use clap::ValueEnum;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use runtime::fault_points::Point;
+use runtime::postgres::Timeouts;
 use sandbox::{Mode, Target};
 use stack::Shutdown;
 use tokio::time::Instant;
 
 use crate::house::{COPIES, House, LEASE, Program};
+use crate::load::Log;
 use crate::wire::{Trouble, Wire};
 
 /// For a fault to be felt, or for somebody to come by a fault point.
@@ -27,6 +29,12 @@ const LASTS: Duration = Duration::from_secs(2);
 const STALL: Duration = Duration::from_millis(600);
 const STALLS: usize = 3;
 
+/// A session that does nothing but hold.
+const HOLDING: Timeouts = Timeouts { statement: FELT_MAX, lock: FELT_MAX, idle_in_transaction: FELT_MAX };
+
+/// More than any Postgres here lets in.
+const SESSIONS_WANTED: u32 = 1_000;
+
 /// A network that is far away.
 const FAR: Duration = Duration::from_millis(40);
 
@@ -37,6 +45,8 @@ pub enum Fault {
     KillWorkers,
     /// A worker is asked to end
     EndWorkers,
+    /// All doors and workers are started anew, one after the other, and no shopper loses an answer
+    RollingRestart,
     /// A worker stops for longer than its lease, and goes on
     StopWorkers,
     /// A worker dies at each place of a batch where it matters
@@ -69,6 +79,10 @@ pub enum Fault {
     FarRedis,
     /// Postgres ends at once, and is started again
     KillPostgres,
+    /// Somebody holds a row that everybody needs for longer than anybody waits for it
+    HoldRow,
+    /// Postgres has no sessions left
+    TakeAllSessions,
     /// All of Postgres' sessions end
     EndSessions,
     /// The reply to a COMMIT is lost
@@ -88,13 +102,14 @@ impl Fault {
     ///
     /// # Errors
     /// When it was not felt, or the shop cannot be brought back.
-    pub async fn strike(self, house: &mut House, random: &mut StdRng) -> Result<()> {
+    pub async fn strike(self, house: &mut House, log: &Log, random: &mut StdRng) -> Result<()> {
         let one = random.random_range(0..COPIES);
         match self {
             Fault::KillWorkers => kill(house, Program::Workers, one).await,
             Fault::KillApi => kill(house, Program::Api, one).await,
             Fault::EndWorkers => end(house, Program::Workers, one).await,
             Fault::EndApi => end(house, Program::Api, one).await,
+            Fault::RollingRestart => rolling_restart(house, log).await,
             Fault::StopWorkers => stop(house, one).await,
             Fault::WorkersDieAtPoints => {
                 for point in Point::OF_A_BATCH {
@@ -145,6 +160,8 @@ impl Fault {
                 pause(LASTS).await;
                 house.postgres.start_again()
             }
+            Fault::HoldRow => hold_row(house).await,
+            Fault::TakeAllSessions => take_all_sessions(house).await,
             Fault::EndSessions => end_sessions(house).await,
             Fault::LoseCommitReply => {
                 let wire = &house.to_postgres[1];
@@ -183,10 +200,33 @@ async fn kill(house: &mut House, program: Program, one: usize) -> Result<()> {
 
 async fn end(house: &mut House, program: Program, one: usize) -> Result<()> {
     house.process(program, one).sigterm();
+    replace(house, program, one).await
+}
+
+/// Waits until a copy that was told to has ended well, and starts it again.
+async fn replace(house: &mut House, program: Program, one: usize) -> Result<()> {
     let process = house.process(program, one);
     let status = tokio::task::block_in_place(|| process.wait(FELT_MAX))?;
     ensure!(status.success(), "{program:?} {one} ended with {status}");
     house.start_again(program, one).await
+}
+
+/// As an operator brings a new version: what is in hand is finished, and the next one goes only when this one is back.
+async fn rolling_restart(house: &mut House, log: &Log) -> Result<()> {
+    let before = log.broken_off().len();
+    for one in 0..COPIES {
+        house.process(Program::Api, one).sigterm();
+        house.no_longer_ready(Program::Api, one).await?;
+        house.balancer.set_open(one, false);
+        replace(house, Program::Api, one).await?;
+        house.balancer.set_open(one, true);
+    }
+    for one in 0..COPIES {
+        end(house, Program::Workers, one).await?;
+    }
+    let lost = log.broken_off().split_off(before);
+    ensure!(lost.is_empty(), "{} answers were lost: {lost:?}", lost.len());
+    Ok(())
 }
 
 async fn stop(house: &mut House, one: usize) -> Result<()> {
@@ -266,6 +306,36 @@ async fn on_wires(wires: &[Wire; 2], trouble: Trouble) -> Result<()> {
     pause(LASTS).await;
     wires.iter().for_each(|wire| wire.set(Trouble::None));
     ensure!(bitten() > before, "{trouble:?}: nobody felt it");
+    Ok(())
+}
+
+async fn hold_row(house: &House) -> Result<()> {
+    let name = "droplane_batch_faults_total";
+    let before = house.metric(Program::Workers, name).await;
+    let mut held = runtime::postgres::begin(&house.pool, HOLDING).await?;
+    sqlx::query("select from coupons order by coupon_id for update").execute(&mut *held).await?;
+    let felt = felt("a batch to fail", async || Ok(house.metric(Program::Workers, name).await > before)).await;
+    drop(held);
+    felt
+}
+
+/// Takes every session that Postgres has, after ending those of the programs, so that they find none.
+async fn take_all_sessions(house: &House) -> Result<()> {
+    let greedy = sqlx::postgres::PgPoolOptions::new()
+        .max_connections(SESSIONS_WANTED)
+        .acquire_timeout(LASTS)
+        .connect_with((*house.pool.connect_options()).clone())
+        .await?;
+    end_sessions(house).await?;
+    let mut taken = Vec::new();
+    let refused = loop {
+        match greedy.acquire().await {
+            Ok(session) => taken.push(session),
+            Err(error) => break error,
+        }
+    };
+    pause(LASTS).await;
+    ensure!(!taken.is_empty(), "not one session could be taken: {refused}");
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use stack::{Launch, Postgres, PostgresOptions, Process, Redis, RedisOptions, free_port, try_wait_for_async};
 
+use crate::load::{Balancer, Goods};
 use crate::wire::Wire;
 
 /// Of each program.
@@ -53,6 +54,8 @@ pub struct House {
     workers: Vec<Copy>,
     /// Where the doors are.
     pub doors: Vec<String>,
+    /// Before them.
+    pub balancer: Arc<Balancer>,
     /// Between the programs and Redis: one for all `api`, one for all `workers`.
     pub to_redis: [Wire; 2],
     /// The same before Postgres.
@@ -104,10 +107,12 @@ impl House {
         let workers = (1..=COPIES).map(|number| plan.workers(number, &world)).collect::<Result<_>>()?;
         let http = Client::builder().timeout(Duration::from_secs(20)).build().context("making an HTTP client")?;
         let folder = folder.to_owned();
+        let balancer = Arc::new(Balancer::new(&doors));
         let house = House {
             apis,
             workers,
             doors,
+            balancer,
             to_redis,
             to_postgres,
             world,
@@ -161,6 +166,20 @@ impl House {
         try_wait_for_async(&format!("{program:?} {number} to be ready"), READY_MAX, || async {
             let answer = self.http.get(&address).send().await.ok()?;
             answer.status().is_success().then_some(())
+        })
+        .await
+    }
+
+    /// Waits until a copy says that it is no longer ready, or is gone.
+    ///
+    /// # Errors
+    /// When it stays ready.
+    pub async fn no_longer_ready(&self, program: Program, number: usize) -> Result<()> {
+        let copies = if program == Program::Api { &self.apis } else { &self.workers };
+        let address = format!("{}/readyz", copies[number].metrics);
+        try_wait_for_async(&format!("{program:?} {number} to be no longer ready"), READY_MAX, || async {
+            let is_ready = self.http.get(&address).send().await.is_ok_and(|answer| answer.status().is_success());
+            (!is_ready).then_some(())
         })
         .await
     }
@@ -235,7 +254,7 @@ impl House {
     ///
     /// # Errors
     /// When one is refused.
-    pub async fn stock(&self, goods: &crate::load::Goods) -> Result<()> {
+    pub async fn stock(&self, goods: &Goods) -> Result<()> {
         for (id, total) in &goods.coupons {
             let coupon = json!({"couponId": id, "name": id, "discountType": "FIXED", "discountValue": 100,
                                 "totalQuantity": total, "validDays": 30});

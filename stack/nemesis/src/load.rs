@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use reqwest::{Client, StatusCode};
+use runtime::causes::chain;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -49,6 +50,32 @@ impl Goods {
                 .map(|number| (format!("user{number}"), if number % 9 == 0 { 2_000 } else { 1_000_000_000 }))
                 .collect(),
         }
+    }
+}
+
+/// Shares requests out among the doors that are open, as a balancer does that asks whether they are ready.
+#[derive(Debug)]
+pub struct Balancer(Vec<(String, AtomicBool)>);
+
+impl Balancer {
+    /// All of these doors, open.
+    pub fn new(doors: &[String]) -> Balancer {
+        Balancer(doors.iter().map(|door| (door.clone(), AtomicBool::new(true))).collect())
+    }
+
+    /// Whether anybody is sent to this door from now on.
+    pub fn set_open(&self, number: usize, is_open: bool) {
+        self.0[number].1.store(is_open, Ordering::Relaxed);
+    }
+
+    fn door(&self, random: &mut StdRng) -> &str {
+        let open: Vec<&str> = self
+            .0
+            .iter()
+            .filter(|(_, is_open)| is_open.load(Ordering::Relaxed))
+            .map(|(door, _)| door.as_str())
+            .collect();
+        open[random.random_range(0..open.len())]
     }
 }
 
@@ -104,22 +131,41 @@ pub struct Accepted {
 
 /// All that all shoppers were told, by key.
 #[derive(Debug, Clone, Default)]
-pub struct Log(Arc<Mutex<BTreeMap<String, Told>>>);
+pub struct Log {
+    told: Arc<Mutex<BTreeMap<String, Told>>>,
+    broken_off: Arc<Mutex<Vec<String>>>,
+}
 
 impl Log {
     /// As it stands.
     pub fn all(&self) -> BTreeMap<String, Told> {
-        self.0.lock().expect("whoever writes does not panic").clone()
+        self.told.lock().expect("whoever writes does not panic").clone()
+    }
+
+    /// Why requests that were sent had no answer: the connection broke, or nothing came in time. A door that is closed is
+    /// stepped over, as a balancer does, and not among them.
+    pub fn broken_off(&self) -> Vec<String> {
+        self.broken_off.lock().expect("whoever writes does not panic").clone()
+    }
+
+    /// Looks at an answer on its way.
+    fn heard(&self, answer: reqwest::Result<reqwest::Response>) -> reqwest::Result<reqwest::Response> {
+        if let Err(error) = &answer
+            && !error.is_connect()
+        {
+            self.broken_off.lock().expect("whoever writes does not panic").push(chain(error));
+        }
+        answer
     }
 
     /// How many commands have ended, and how many were begun.
     pub fn counts(&self) -> (usize, usize) {
-        let all = self.0.lock().expect("whoever writes does not panic");
+        let all = self.told.lock().expect("whoever writes does not panic");
         (all.values().filter(|told| told.has_ended()).count(), all.len())
     }
 
     fn note(&self, key: &str, note: impl FnOnce(&mut Told)) {
-        let mut all = self.0.lock().expect("whoever writes does not panic");
+        let mut all = self.told.lock().expect("whoever writes does not panic");
         note(all.get_mut(key).expect("it was begun"));
     }
 }
@@ -137,14 +183,14 @@ pub struct Load {
 impl Load {
     /// So many shoppers, who begin one command after the other until they are told to stop.
     /// `has_lost` says whether Redis has lost its data.
-    pub fn start(doors: &[String], goods: &Goods, shoppers: usize, seed: u64, has_lost: &Arc<AtomicBool>) -> Load {
+    pub fn start(doors: &Arc<Balancer>, goods: &Goods, shoppers: usize, seed: u64, has_lost: &Arc<AtomicBool>) -> Load {
         let client = Client::builder().timeout(ANSWER_MAX).build().expect("a client without special wishes");
         let (log, stop, give_up) = (Log::default(), CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
         for number in 0..shoppers {
             let shopper = Shopper {
                 client: client.clone(),
-                doors: doors.to_vec(),
+                doors: Arc::clone(doors),
                 goods: goods.clone(),
                 log: log.clone(),
                 random: StdRng::seed_from_u64(seed.wrapping_add(number as u64)),
@@ -172,7 +218,7 @@ impl Load {
 
 struct Shopper {
     client: Client,
-    doors: Vec<String>,
+    doors: Arc<Balancer>,
     goods: Goods,
     log: Log,
     random: StdRng,
@@ -207,7 +253,7 @@ impl Shopper {
                 outcomes: Vec::new(),
                 surprises: Vec::new(),
             };
-            self.log.0.lock().expect("nobody panics with it").insert(key.clone(), told);
+            self.log.told.lock().expect("nobody panics with it").insert(key.clone(), told);
             let give_up = self.give_up.clone();
             tokio::select! {
                 () = self.see_through(&key, &path, &body) => {}
@@ -255,13 +301,13 @@ impl Shopper {
     /// The request that stands for the key; none if it was refused before the line, or nobody knows.
     async fn send_until_answered(&mut self, key: &str, has_key: bool, path: &str, body: &Value) -> Option<Uuid> {
         for tries in 0.. {
-            let door = &self.doors[self.random.random_range(0..self.doors.len())];
+            let door = self.doors.door(&mut self.random);
             let sent = Instant::now();
             let mut request = self.client.post(format!("{door}{path}")).json(body);
             if has_key {
                 request = request.header("idempotency-key", key);
             }
-            match understand(request.send().await).await {
+            match understand(self.log.heard(request.send().await)).await {
                 Sent::Accepted(id, ticket) => {
                     let accepted = Accepted { id, ticket, told: Instant::now(), sent, was_sent_before: tries > 0 };
                     self.log.note(key, |told| {
@@ -290,9 +336,9 @@ impl Shopper {
 
     async fn wait_for_outcome(&mut self, key: &str, id: Uuid) -> Waited {
         loop {
-            let door = &self.doors[self.random.random_range(0..self.doors.len())];
+            let door = self.doors.door(&mut self.random);
             let asked = self.client.get(format!("{door}/api/requests/{id}?wait={ASKED_SECONDS}")).send().await;
-            match outcome(asked).await {
+            match outcome(self.log.heard(asked)).await {
                 Ok(Some(outcome)) => {
                     self.log.note(key, |told| told.outcomes.push(outcome));
                     return Waited::Ended;

@@ -79,7 +79,7 @@ pub async fn run(plan: &Plan, folder: &Path, mut telling: impl FnMut(&str)) -> R
     let mut house = House::open(&plan.program, folder, &plan.more).await.context("opening the shop")?;
     house.stock(&goods).await.context("stocking the shop")?;
     watch(&house.pool).await?;
-    let mut load = Load::start(&house.doors, &goods, plan.shoppers, plan.seed, &house.has_lost);
+    let mut load = Load::start(&house.balancer, &goods, plan.shoppers, plan.seed, &house.has_lost);
     let ends = Instant::now() + plan.time;
     let mut struck = Vec::new();
     let mut ahead = plan.faults.clone();
@@ -90,7 +90,7 @@ pub async fn run(plan: &Plan, folder: &Path, mut telling: impl FnMut(&str)) -> R
         telling(&format!("{fault:?}"));
         struck.push(fault);
         fault
-            .strike(&mut house, &mut random)
+            .strike(&mut house, &load.log, &mut random)
             .await
             .with_context(|| format!("{fault:?}, the {}th fault", struck.len()))?;
         // The shop is well again when somebody is served again.

@@ -26,9 +26,10 @@ pub enum Trouble {
     Delay(Duration),
     /// Every connection ends at once, and no new one comes to be.
     Cut,
-    /// Nothing comes back; what is asked still arrives.
+    /// Nothing comes back; what is asked still arrives. Connections stay open, and end with the trouble: on no wire does
+    /// something arrive when what came before it has not.
     NoReplies,
-    /// Nothing arrives; connections stay open.
+    /// Nothing arrives; the same holds for connections.
     Silence,
     /// The next request that holds these bytes arrives; before its reply comes back the connection is cut. Once.
     LoseReplyTo(&'static [u8]),
@@ -141,6 +142,7 @@ async fn connection(client: TcpStream, port: u16, mut told: Told) {
 
 async fn ask(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, told: Told, lost: watch::Sender<bool>) -> io::Result<()> {
     let mut piece = vec![0; PIECE_BYTES];
+    let mut is_torn = false;
     loop {
         let length = from.read(&mut piece).await?;
         if length == 0 {
@@ -149,8 +151,10 @@ async fn ask(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, told: Told, lost: 
         match told.now() {
             Trouble::Silence => {
                 told.bite();
+                is_torn = true;
                 continue;
             }
+            _ if is_torn => return Ok(()),
             Trouble::Delay(time) => {
                 told.bite();
                 tokio::time::sleep(time).await;
@@ -171,6 +175,7 @@ async fn reply(
     lost: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let mut piece = vec![0; PIECE_BYTES];
+    let mut is_torn = false;
     loop {
         let length = from.read(&mut piece).await?;
         if length == 0 {
@@ -183,8 +188,10 @@ async fn reply(
         match told.now() {
             Trouble::Silence | Trouble::NoReplies => {
                 told.bite();
+                is_torn = true;
                 continue;
             }
+            _ if is_torn => return Ok(()),
             Trouble::Delay(time) => {
                 told.bite();
                 tokio::time::sleep(time).await;
@@ -255,7 +262,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_silent_stays_open() {
+    async fn what_is_silent_stays_open_until_the_trouble_ends() {
         const PATIENCE: Duration = Duration::from_millis(100);
         let (port, _serving) = echo().await;
         let wire = Wire::to(port).await.unwrap();
@@ -266,6 +273,7 @@ mod tests {
             assert!(tokio::time::timeout(PATIENCE, asked(&mut stream, b"?")).await.is_err(), "{trouble:?}");
             assert!(wire.bitten() > before);
             wire.set(Trouble::None);
+            assert!(asked(&mut stream, b"!").await.is_err(), "{trouble:?}: what came before is missing");
         }
     }
 }
