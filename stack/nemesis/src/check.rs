@@ -9,7 +9,8 @@ use sqlx::{Executor, PgPool};
 use uuid::Uuid;
 
 use crate::house::House;
-use crate::load::{Accepted, Told, outcome};
+use crate::load::outcome;
+use crate::log::{Accepted, Told};
 
 /// So many breaches of one promise are told.
 const TOLD_MAX: usize = 5;

@@ -14,7 +14,7 @@ use stack::Shutdown;
 use tokio::time::Instant;
 
 use crate::house::{COPIES, House, LEASE, Program};
-use crate::load::Log;
+use crate::log::Log;
 use crate::wire::{Trouble, Wire};
 
 /// For a fault to be felt, or for somebody to come by a fault point.

@@ -5,5 +5,6 @@ pub mod check;
 pub mod faults;
 pub mod house;
 pub mod load;
+pub mod log;
 pub mod run;
 pub mod wire;

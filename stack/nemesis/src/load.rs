@@ -1,18 +1,18 @@
-//! Shoppers who do not give up, and a log of all that they were told.
+//! Shoppers who do not give up.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use reqwest::{Client, StatusCode};
-use runtime::causes::chain;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+use crate::log::{Accepted, Log};
 
 /// Who waits longer for an answer sends again.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
@@ -76,97 +76,6 @@ impl Balancer {
             .map(|(door, _)| door.as_str())
             .collect();
         open[random.random_range(0..open.len())]
-    }
-}
-
-/// What a shopper was told of one command, from the first sending to the end.
-#[derive(Debug, Clone)]
-pub struct Told {
-    /// The lanes' group: tickets of other groups say nothing of this one.
-    pub group: &'static str,
-    /// When it was sent first.
-    pub sent: Instant,
-    /// Whether it was ever answered with a ticket: the first time.
-    pub accepted: Option<Accepted>,
-    /// Every id that its key was answered with, but those that were lost, with its ticket.
-    pub ids: Vec<(Uuid, u64)>,
-    /// Ids that are unknown because Redis lost its data before they were decided.
-    pub lost: Vec<Uuid>,
-    /// Whether it ended without an answer: it had no key, so nobody could send it again.
-    pub is_unknown: bool,
-    /// Whether a refusal came before the line, which ends it.
-    pub turned_away: Option<String>,
-    /// Every final outcome that it was told, in order: `SUCCEEDED`, or a code.
-    pub outcomes: Vec<String>,
-    /// What nobody promised: a status, an unknown id, an answer that cannot be read.
-    pub surprises: Vec<String>,
-}
-
-impl Told {
-    /// The request that stands for it in the end.
-    pub fn id(&self) -> Option<Uuid> {
-        self.ids.last().map(|(id, _)| *id)
-    }
-
-    /// Whether nothing more will be told of it.
-    pub fn has_ended(&self) -> bool {
-        !self.outcomes.is_empty() || self.turned_away.is_some() || self.is_unknown
-    }
-}
-
-/// A 202.
-#[derive(Debug, Clone, Copy)]
-pub struct Accepted {
-    /// The request.
-    pub id: Uuid,
-    /// Its ticket.
-    pub ticket: u64,
-    /// When the answer was there.
-    pub told: Instant,
-    /// When the request was sent that this answers.
-    pub sent: Instant,
-    /// Whether the same command had been sent before, without an answer: its ticket may be older than this request.
-    pub was_sent_before: bool,
-}
-
-/// All that all shoppers were told, by key.
-#[derive(Debug, Clone, Default)]
-pub struct Log {
-    told: Arc<Mutex<BTreeMap<String, Told>>>,
-    broken_off: Arc<Mutex<Vec<String>>>,
-}
-
-impl Log {
-    /// As it stands.
-    pub fn all(&self) -> BTreeMap<String, Told> {
-        self.told.lock().expect("whoever writes does not panic").clone()
-    }
-
-    /// Why requests that were sent had no answer: the connection broke, or nothing came in time. A door that is closed is
-    /// stepped over, as a balancer does, and not among them.
-    pub fn broken_off(&self) -> Vec<String> {
-        self.broken_off.lock().expect("whoever writes does not panic").clone()
-    }
-
-    /// Looks at an answer on its way.
-    fn heard(&self, answer: reqwest::Result<reqwest::Response>) -> reqwest::Result<reqwest::Response> {
-        if let Err(error) = &answer
-            && !error.is_connect()
-        {
-            self.broken_off.lock().expect("whoever writes does not panic").push(chain(error));
-        }
-        answer
-    }
-
-    /// How many commands have ended, and how many were begun.
-    pub fn counts(&self) -> (usize, usize) {
-        let all = self.told.lock().expect("whoever writes does not panic");
-        (all.values().filter(|told| told.has_ended()).count(), all.len())
-    }
-
-    fn note(&self, key: &str, note: impl FnOnce(&mut Told)) {
-        let mut all = self.told.lock().expect("whoever writes does not panic");
-        note(all.get_mut(key).expect("it was begun"));
     }
 }
 
@@ -242,18 +151,7 @@ impl Shopper {
             count += 1;
             let key = format!("{}-{count}", self.number);
             let (group, path, body) = self.wish(count);
-            let told = Told {
-                group,
-                sent: Instant::now(),
-                accepted: None,
-                ids: Vec::new(),
-                lost: Vec::new(),
-                is_unknown: false,
-                turned_away: None,
-                outcomes: Vec::new(),
-                surprises: Vec::new(),
-            };
-            self.log.told.lock().expect("nobody panics with it").insert(key.clone(), told);
+            self.log.begin(&key, group);
             let give_up = self.give_up.clone();
             tokio::select! {
                 () = self.see_through(&key, &path, &body) => {}
