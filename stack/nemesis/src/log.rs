@@ -12,8 +12,6 @@ use uuid::Uuid;
 pub struct Told {
     /// The lanes' group: tickets of other groups say nothing of this one.
     pub group: &'static str,
-    /// When it was sent first.
-    pub sent: Instant,
     /// Whether it was ever answered with a ticket: the first time.
     pub accepted: Option<Accepted>,
     /// Every id that its key was answered with, but those that were lost, with its ticket.
@@ -80,7 +78,6 @@ impl Log {
     pub(crate) fn begin(&self, key: &str, group: &'static str) {
         let told = Told {
             group,
-            sent: Instant::now(),
             accepted: None,
             ids: Vec::new(),
             lost: Vec::new(),
