@@ -143,6 +143,8 @@ async fn redis_killed_and_restarted() {
     world.store(&rush::rows()).await;
     let worker = world.start_worker();
     let load = rush::Rush::start(&world);
+    // A worker that still starts waits for Redis in other words.
+    wait_for("the worker to work", DEADLINE, || (said(&worker, "decided") > 0).then_some(()));
     for _ in 0..3 {
         more_accepted(&load, 200).await;
         let before = said(&worker, "claiming fails");
