@@ -125,13 +125,16 @@ pub async fn run(config: ApiConfig) -> anyhow::Result<()> {
     fatal
 }
 
-/// Applies the migrations and returns.
+/// Applies the migrations, gives a role the rights that running the programs needs if one is named, and returns.
 ///
 /// # Errors
-/// When Postgres cannot be reached, or a migration fails.
-pub async fn migrate(database_url: &str) -> anyhow::Result<()> {
+/// When Postgres cannot be reached, a migration fails, or the rights are not ours to give.
+pub async fn migrate(database_url: &str, grant_to: Option<&str>) -> anyhow::Result<()> {
     let pool = postgres::pool(database_url, 1, "droplane api migrate")?;
     postgres::migrate(&pool).await?;
+    if let Some(role) = grant_to {
+        postgres::grant_rights(&pool, role).await?;
+    }
     Ok(())
 }
 

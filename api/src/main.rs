@@ -17,6 +17,9 @@ struct MigrateArgs {
     /// Postgres: postgres://user@host/database, or postgres:///database?host=/socket/folder
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
     database_url: Secret,
+    /// The role that runs api and workers, if it is not the owner of the tables: it gets the rights that they need, and no more
+    #[arg(long, value_name = "ROLE")]
+    grant_to: Option<String>,
     #[command(flatten)]
     telemetry: TelemetryArgs,
 }
@@ -55,7 +58,7 @@ fn run() -> anyhow::Result<()> {
         Some((MIGRATE, matches)) => {
             let args = MigrateArgs::from_arg_matches(matches)?;
             runtime::telemetry::init(&args.telemetry)?;
-            threads.block_on(api::migrate(args.database_url.expose()))
+            threads.block_on(api::migrate(args.database_url.expose(), args.grant_to.as_deref()))
         }
         Some((HEALTH, matches)) => Ok(health::ask(&HealthArgs::from_arg_matches(matches)?, API_METRICS_ADDR)?),
         _ => {

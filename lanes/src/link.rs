@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use redis::{AsyncConnectionConfig, Client, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, aio::MultiplexedConnection};
 
 use crate::{
     Error, Group, Lanes, LineLimits, ScriptObserver,
@@ -87,7 +87,11 @@ impl Link {
         archive: Arc<dyn Archive>,
         observer: Option<ScriptObserver>,
     ) -> Result<Self, Error> {
-        let client = Client::open(url).map_err(Error::Connect)?;
+        let info = url.into_connection_info().map_err(Error::Connect)?;
+        // A login with few rights may not tell Redis what the client library is called, and each connection would leave a
+        // refusal in its ACL log.
+        let settings = info.redis_settings().clone().set_skip_set_lib_name();
+        let client = Client::open(info.set_redis_settings(settings)).map_err(Error::Connect)?;
         Ok(Self(Arc::new(Inner {
             client,
             groups,

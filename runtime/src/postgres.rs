@@ -5,7 +5,7 @@ mod schema;
 mod transaction;
 
 pub use fault::{Fault, classify, violated_unique_constraint};
-pub use schema::{SchemaError, SchemaState, migrate, migrate_within, schema_is_current, schema_state};
+pub use schema::{SchemaError, SchemaState, grant_rights, migrate, migrate_within, schema_is_current, schema_state};
 pub use transaction::{Timeouts, Transaction, begin, begin_snapshot};
 
 use crate::limits::{

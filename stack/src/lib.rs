@@ -25,10 +25,10 @@ use anyhow::{Context, Result};
 
 pub use install::package_program;
 pub use ports::free_port;
-pub use postgres::{Postgres, PostgresOptions, Row, Shutdown, fresh_database};
+pub use postgres::{Postgres, PostgresOptions, Row, Shutdown, as_role, fresh_database};
 pub use process::{Launch, Process};
 pub use prometheus::{Prometheus, PrometheusTools};
-pub use redis::{Redis, RedisOptions};
+pub use redis::{Redis, RedisOptions, RedisUsers};
 pub use wait::{try_wait_for, try_wait_for_async, wait_for, wait_for_async};
 
 /// Tells of a test that looks at nothing on this machine, and why. It goes past the capture of a test's output, or nobody

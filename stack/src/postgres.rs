@@ -19,7 +19,7 @@ use crate::tools::{Found, Tool, find_or_install};
 use crate::url;
 
 pub use query::Row;
-pub use shared::fresh_database;
+pub use shared::{as_role, fresh_database};
 
 /// The superuser of every server started here; it needs no password.
 pub(crate) const USER: &str = "droplane";

@@ -2,6 +2,7 @@
 
 mod command;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,11 +32,24 @@ pub struct RedisOptions {
     pub append_only: bool,
     /// More arguments, which win over ours: `["--maxmemory", "64mb"]`.
     pub extra: Vec<String>,
+    /// Users with rights of their own. `None`: everybody may do everything without a password.
+    pub users: Option<RedisUsers>,
+}
+
+/// Users with rights of their own, as a Redis ACL file has them.
+#[derive(Clone, Debug)]
+pub struct RedisUsers {
+    /// The file, which must stay there for as long as the server is started again.
+    pub acl_file: PathBuf,
+    /// The user that may do everything, as which [`Redis::command`] and [`Redis::url`] come.
+    pub operator: String,
+    /// The operator's password.
+    pub password: String,
 }
 
 impl Default for RedisOptions {
     fn default() -> Self {
-        RedisOptions { data_dir: None, append_only: true, extra: Vec::new() }
+        RedisOptions { data_dir: None, append_only: true, extra: Vec::new(), users: None }
     }
 }
 
@@ -48,6 +62,7 @@ pub struct Redis {
     found: Found,
     append_only: bool,
     extra: Vec<String>,
+    users: Option<RedisUsers>,
     port: u16,
     home: Home,
     /// Only when the home's path is too long for a socket.
@@ -69,6 +84,7 @@ impl Redis {
             found,
             append_only: options.append_only,
             extra: options.extra,
+            users: options.users,
             port: free_port(),
             home,
             socket_home,
@@ -85,13 +101,17 @@ impl Redis {
         if let Some((name, value)) = self.found.env() {
             launch = launch.env(name, value);
         }
+        let mut acl = Vec::new();
+        if let Some(users) = &self.users {
+            acl.extend([OsString::from("--aclfile"), users.acl_file.clone().into_os_string()]);
+        }
         let append_only = if self.append_only { "yes" } else { "no" };
-        let (port, extra) = (&mut self.port, &self.extra);
+        let (port, extra, users) = (&mut self.port, &self.extra, &self.users);
         let server = start("Redis", &PASSING, |attempt| {
             if any_port && attempt > 0 {
                 *port = free_port();
             }
-            let ready_at = socket.clone();
+            let (ready_at, users) = (socket.clone(), users.clone());
             let process = launch
                 .clone()
                 .args(["--bind", "127.0.0.1", "--protected-mode", "yes"])
@@ -104,9 +124,10 @@ impl Redis {
                 // A rush must not set off a rewrite of the file every few seconds.
                 .args(["--auto-aof-rewrite-min-size", "1gb"])
                 .args(["--maxmemory-policy", "noeviction"])
+                .args(&acl)
                 .args(extra)
                 .spawn()?;
-            Ok(Attempt { process, ready: Box::new(move || command::is_ready(&ready_at)) })
+            Ok(Attempt { process, ready: Box::new(move || command::is_ready(&ready_at, login(users.as_ref()))) })
         })?;
         self.server = Some(server);
         Ok(())
@@ -117,9 +138,18 @@ impl Redis {
         home.path().join(SOCKET)
     }
 
-    /// The address over the unix socket.
+    /// The address over the unix socket, for whoever may do everything.
     pub fn url(&self) -> String {
-        format!("redis+unix://{}", url::escape_path(&self.socket()))
+        match &self.users {
+            Some(users) => self.url_of(&users.operator, &users.password),
+            None => format!("redis+unix://{}", url::escape_path(&self.socket())),
+        }
+    }
+
+    /// The address over the unix socket for one user.
+    pub fn url_of(&self, user: &str, password: &str) -> String {
+        let (user, password) = (url::escape(user), url::escape(password));
+        format!("redis+unix://{}?user={user}&pass={password}", url::escape_path(&self.socket()))
     }
 
     /// The address over loopback TCP, for what must pass a proxy.
@@ -143,7 +173,15 @@ impl Redis {
     /// # Errors
     /// When Redis answers with an error, or does not answer.
     pub fn command(&self, words: &[&str]) -> Result<String> {
-        command::send(&self.socket(), words)
+        command::send(&self.socket(), login(self.users.as_ref()), words)
+    }
+
+    /// [`Redis::command`] as another user.
+    ///
+    /// # Errors
+    /// As there, and when the user is not let in.
+    pub fn command_as(&self, user: &str, password: &str, words: &[&str]) -> Result<String> {
+        command::send(&self.socket(), Some((user, password)), words)
     }
 
     /// Kills the server as a crash would, and keeps its files.
@@ -197,6 +235,10 @@ impl Redis {
         const TAIL_LINES: usize = 40;
         self.server.as_ref().map(|server| server.log_tail(TAIL_LINES)).unwrap_or_default()
     }
+}
+
+fn login(users: Option<&RedisUsers>) -> Option<(&str, &str)> {
+    users.map(|users| (users.operator.as_str(), users.password.as_str()))
 }
 
 impl Drop for Redis {

@@ -131,9 +131,14 @@ impl Shop {
 
     /// Starts `api migrate`, which knows the database and nothing else.
     pub fn migrate(&self) -> Process {
+        self.migrate_with(&[])
+    }
+
+    /// The same with more arguments.
+    pub fn migrate_with(&self, arguments: &[&str]) -> Process {
         let log = self.dir.path().join("migrate.log");
         let launch = Launch::new(env!("CARGO_BIN_EXE_api"), log).only_env();
-        launch.env("DATABASE_URL", &self.database_url).arg("migrate").spawn().unwrap()
+        launch.env("DATABASE_URL", &self.database_url).arg("migrate").args(arguments).spawn().unwrap()
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -170,6 +170,22 @@ async fn migrations_can_be_applied_apart() {
 }
 
 #[tokio::test]
+async fn rights_are_granted_with_the_migrations() {
+    let shop = Shop::open().await;
+    let mut migrating = shop.migrate_with(&["--grant-to", "nobody here"]);
+    assert!(!migrating.wait(DEADLINE).unwrap().success());
+    assert!(migrating.log().contains("granting rights to the role nobody here failed"), "{}", migrating.log());
+
+    // A name that must be quoted, twice.
+    sqlx::query("create role \"who \"\"runs\"\"\"").execute(&shop.pool).await.unwrap();
+    let mut migrating = shop.migrate_with(&["--grant-to", "who \"runs\""]);
+    assert!(migrating.wait(DEADLINE).unwrap().success(), "{}", migrating.log());
+    let may = "select has_table_privilege($1, 'orders', 'insert'), has_table_privilege($1, 'orders', 'delete')";
+    let may: (bool, bool) = sqlx::query_as(may).bind("who \"runs\"").fetch_one(&shop.pool).await.unwrap();
+    assert_eq!(may, (true, false));
+}
+
+#[tokio::test]
 async fn a_database_made_by_another_text_is_refused() {
     let mut shop = Shop::open().await;
     sqlx::query("update _sqlx_migrations set checksum = 'another'").execute(&shop.pool).await.unwrap();

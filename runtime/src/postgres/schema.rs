@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
+/// What the role that runs the programs may do; `:role` stands for its name.
+const RIGHTS: &str = include_str!("rights.sql");
+
 /// Why the schema could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
@@ -32,6 +35,14 @@ pub enum SchemaError {
     /// A migration failed; its transaction was rolled back.
     #[error("applying the migrations failed")]
     Failed(#[source] MigrateError),
+    /// The rights of a role could not be set, and are as they were.
+    #[error("granting rights to the role {role} failed")]
+    Grant {
+        /// The role.
+        role: String,
+        /// What Postgres said.
+        source: sqlx::Error,
+    },
 }
 
 /// How the database's schema compares with the one this program was built for.
@@ -90,6 +101,19 @@ pub async fn migrate_within(pool: &PgPool, lock_timeout: Duration, wait_max: Dur
             Attempt::Locked(_) => tracing::info!("the migrations wait for a lock that another session holds"),
         }
     }
+}
+
+/// Gives a role that is not the owner of the tables exactly the rights that running the programs needs, and takes all others
+/// on tables and sequences from it. After every migration, because a new table is nobody's but the owner's.
+///
+/// # Errors
+/// [`SchemaError::Grant`], above all when there is no such role, or we do not own the tables.
+pub async fn grant_rights(pool: &PgPool, role: &str) -> Result<(), SchemaError> {
+    let identifier = format!("\"{}\"", role.replace('"', "\"\""));
+    // Sent as one text, so Postgres makes one transaction of it.
+    let rights = sqlx::raw_sql(AssertSqlSafe(RIGHTS.replace(":role", &identifier)));
+    pool.execute(rights).await.map_err(|source| SchemaError::Grant { role: role.to_owned(), source })?;
+    Ok(())
 }
 
 enum Attempt {

@@ -44,7 +44,9 @@ fn made_secrets() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("containers/make-secrets");
     fs::create_dir(folder.path().join("containers")).unwrap();
-    fs::copy(top().join("containers/make-secrets"), &script).unwrap();
+    for file in ["make-secrets", "redis.acl"] {
+        fs::copy(top().join("containers").join(file), folder.path().join("containers").join(file)).unwrap();
+    }
     let read = || -> Vec<String> {
         let mut paths: Vec<_> =
             fs::read_dir(folder.path().join("secrets")).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -171,7 +173,9 @@ fn services_are_whole() {
         assert_eq!(services[name]["deploy"]["replicas"], 2, "{name}");
     }
     let redis = texts(&services["redis"]["command"]).join(" ");
-    for demanded in ["--appendonly yes", "--appendfsync always", "--maxmemory-policy noeviction", "--maxmemory 1gb"] {
+    for demanded in
+        ["--appendonly yes", "--appendfsync always", "--maxmemory-policy noeviction", "--maxmemory 1gb", "--aclfile"]
+    {
         assert!(redis.contains(demanded), "{demanded} is not in {redis}");
     }
 }

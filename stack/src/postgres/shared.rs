@@ -35,3 +35,12 @@ pub fn fresh_database() -> String {
     }
     postgres.url(&name)
 }
+
+/// An address of one of these servers for another of its roles; none needs a password.
+///
+/// # Panics
+/// When the address is none of [`Postgres::url`].
+pub fn as_role(url: &str, role: &str) -> String {
+    let (rest, _) = url.rsplit_once("user=").unwrap_or_else(|| panic!("{url} names no role at its end"));
+    format!("{rest}user={}", crate::url::escape(role))
+}

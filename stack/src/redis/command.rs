@@ -13,20 +13,32 @@ const DEPTH_MAX: u32 = 8;
 const BULK_MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// Whether Redis answers, and has read all its data.
-pub(super) fn is_ready(socket: &Path) -> bool {
-    send(socket, &["PING"]).is_ok_and(|answer| answer == "PONG")
+pub(super) fn is_ready(socket: &Path, login: Option<(&str, &str)>) -> bool {
+    send(socket, login, &["PING"]).is_ok_and(|answer| answer == "PONG")
 }
 
-pub(super) fn send(socket: &Path, words: &[&str]) -> Result<String> {
+/// Sends one command, as this user and with their password where one is named.
+pub(super) fn send(socket: &Path, login: Option<(&str, &str)>, words: &[&str]) -> Result<String> {
     let name = words.first().copied().unwrap_or_default();
     let mut stream = UnixStream::connect(socket).with_context(|| format!("connecting to {}", socket.display()))?;
     stream.set_read_timeout(Some(Duration::from_secs(ANSWER_MAX_S))).context("setting a time-out")?;
+    let mut answers = BufReader::new(stream.try_clone().context("reading from the connection")?);
+    let mut ask = |words: &[&str]| {
+        stream.write_all(&encoded(words)).with_context(|| format!("sending {name}"))?;
+        answer(&mut answers, DEPTH_MAX)
+    };
+    if let Some((user, password)) = login {
+        ask(&["AUTH", user, password]).with_context(|| format!("entering as {user}"))?;
+    }
+    ask(words).with_context(|| format!("the answer to {name}"))
+}
+
+fn encoded(words: &[&str]) -> Vec<u8> {
     let mut message = format!("*{}\r\n", words.len());
     for word in words {
         message.push_str(&format!("${}\r\n{word}\r\n", word.len()));
     }
-    stream.write_all(message.as_bytes()).with_context(|| format!("sending {name}"))?;
-    answer(&mut BufReader::new(stream), DEPTH_MAX).with_context(|| format!("the answer to {name}"))
+    message.into_bytes()
 }
 
 fn answer(stream: &mut impl BufRead, depth: u32) -> Result<String> {

@@ -12,6 +12,7 @@ mod diagram_4;
 mod diagram_5;
 mod diagram_6;
 mod diagram_6_3;
+mod least_rights;
 mod localstripe;
 mod mail_server;
 #[path = "../../../../workers/tests/support/model.rs"]

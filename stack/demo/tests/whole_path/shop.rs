@@ -1,20 +1,23 @@
 //! Both programs with servers of their own, for tests that need the whole path. Several test programs share this file; each
 //! says at its top which of its crate's programs has both (`PROGRAM`).
 
+#[path = "rights.rs"]
+pub mod rights;
+
 use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder};
 use runtime::fault_points::FOLDER_VARIABLE;
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use stack::{Launch, Process, Redis, RedisOptions, free_port, fresh_database, wait_for_async};
+use stack::{Launch, Process, Redis, as_role, free_port, fresh_database, wait_for_async};
 use tempfile::TempDir;
 
 /// For whatever should happen at once, on a machine that is busy with other tests.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 pub const ADMIN_TOKEN: &str = "the-operators-token";
 
-/// Both programs with servers of their own. Fields end in this order.
+/// Both programs with servers of their own, in which they may do no more than in earnest. Fields end in this order.
 pub struct Shop {
     pub api: Process,
     pub workers: Process,
@@ -41,21 +44,25 @@ impl Shop {
 
     /// A shop whose programs are told more: both of them, and the workers alone.
     pub async fn open_told(both: &[(&str, &str)], more: &[(&str, &str)]) -> Shop {
-        let (redis, folder) = (Redis::start(RedisOptions::default()).unwrap(), tempfile::tempdir().unwrap());
+        let folder = tempfile::tempdir().unwrap();
         let database_url = fresh_database();
+        rights::prepare(&database_url).await;
+        let secrets = rights::Secrets::make(folder.path());
+        let redis = secrets.start_redis();
         let (port, metrics_port) = (free_port(), free_port());
-        let program = |name: &str| {
+        let program = |name: &str, user: &str| {
             Launch::new(crate::PROGRAM, folder.path().join(format!("{name}.log")))
                 .only_env()
                 .arg(name)
-                .env("DATABASE_URL", &database_url)
-                .env("REDIS_URL", redis.url())
+                .env("DATABASE_URL", as_role(&database_url, rights::APP))
+                .env("REDIS_URL", redis.url_of(user, &secrets.redis_password(user)))
                 .env(FOLDER_VARIABLE, folder.path())
         };
         let tell = |launch: Launch, told: &[(&str, &str)]| {
             told.iter().fold(launch, |launch, (name, value)| launch.env(*name, *value))
         };
-        let launch = program("serve-api")
+        let launch = program("serve-api", "api")
+            .env("MIGRATE_ON_START", "false")
             .env("API_ADDR", format!("127.0.0.1:{port}"))
             .env("METRICS_ADDR", format!("127.0.0.1:{metrics_port}"))
             .env("AUTH_MODE", "off")
@@ -63,7 +70,7 @@ impl Shop {
             .env("RATE_LIMIT_PER_USER", "off")
             .env("ADMIN_TOKEN", ADMIN_TOKEN);
         let launch = tell(launch, both);
-        let launch_workers = program("serve-workers")
+        let launch_workers = program("serve-workers", "workers")
             .env("METRICS_ADDR", "127.0.0.1:0")
             .env("LANE_LEASE", "1s")
             // Every two seconds: nobody wants to wait a minute for a schedule.
@@ -136,6 +143,21 @@ impl Shop {
     /// The outcome of a command: its status, and the body.
     pub async fn decided(&self, command: RequestBuilder) -> (u16, Value) {
         answer(command.header("prefer", "wait=30")).await
+    }
+}
+
+impl Drop for Shop {
+    /// A refusal that a program makes up for would be seen by nobody else, and means that a right is missing.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        // A Redis that the test has ended has nothing to say.
+        let refused = self.redis.command(&["ACL", "LOG"]).unwrap_or_default();
+        assert!(refused.is_empty(), "Redis refused what a program needs: {refused}");
+        for log in [self.api.log(), self.workers.log()] {
+            assert!(!log.contains("permission denied"), "Postgres refused what a program needs: {log}");
+        }
     }
 }
 
