@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod acidrain;
 mod charge_zombies;
 mod crashes;
 mod diagram_1;
