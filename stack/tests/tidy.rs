@@ -66,6 +66,7 @@ rules! {
     agreement::every_script_is_run: "a script that nobody runs still looks like the protocol";
     agreement::bounds_have_reasons_and_units: "a bound without reason is never changed, one without unit is changed wrongly";
     agreement::documents_name_what_exists: "a page that sends its reader to a file that is gone is not read again";
+    agreement::every_threat_has_its_test: "a defence that nobody attacks is a belief";
     text::files_are_short: "what does not fit into the head is not understood";
     text::tests_do_not_sleep: "a pause is too short on a busy machine and too long on any other: wait for a condition";
     text::nothing_is_left_undone: "what is left to do is an issue, where it is seen";

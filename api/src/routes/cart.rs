@@ -40,6 +40,9 @@ struct Item {
     available: bool,
 }
 
+/// The lock under which lines are put into one cart; any number that nobody else uses.
+const CART_LOCK: i64 = 0x0063_6172_7401;
+
 /// The columns of [`Item`], from a cart line and its product.
 macro_rules! item_columns {
     () => {
@@ -113,6 +116,12 @@ async fn add(
     check_quantity(new.quantity)?;
     let user_id = state.auth.caller(&headers).await?.acts_for(new.user_id)?;
     let mut transaction = begin(&state.pool, Timeouts::CHANGE).await?;
+    // Two that come at once with different products would each count the lines without the other's, and go beyond the bound.
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, $2))")
+        .bind(user_id.as_str())
+        .bind(CART_LOCK)
+        .execute(&mut *transaction)
+        .await?;
     let product = Product::find(&mut transaction, &new.product_id).await?;
     // Who puts the same product in twice wants the sum, also when both come at once.
     let put_in: Option<(i64, i64)> = sqlx::query_as(

@@ -7,13 +7,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::kit::{ADMIN_TOKEN, Answer, Plan, Shop, send};
 
-const SECRET: &str = "a secret that is long enough for HS256";
+pub const SECRET: &str = "a secret that is long enough for HS256";
 
-fn now() -> u64 {
+pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-fn signed(algorithm: Algorithm, secret: &str, claims: &Value) -> String {
+pub fn signed(algorithm: Algorithm, secret: &str, claims: &Value) -> String {
     encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
 }
 
@@ -30,7 +30,7 @@ pub fn claims(changed: Value) -> Value {
     claims
 }
 
-fn token(changed: Value) -> String {
+pub fn token(changed: Value) -> String {
     signed(Algorithm::HS256, SECRET, &claims(changed))
 }
 

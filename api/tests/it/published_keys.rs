@@ -35,13 +35,20 @@ fn token(number: usize, id: &str) -> String {
 
 /// What the issuer publishes, and how often it was asked.
 #[derive(Default)]
-struct Issuer {
+pub struct Issuer {
     keys: Vec<Value>,
     is_away: bool,
     asked: usize,
 }
 
-type Shared = Arc<Mutex<Issuer>>;
+impl Issuer {
+    /// How often it was asked.
+    pub fn asked(&self) -> usize {
+        self.asked
+    }
+}
+
+pub type Shared = Arc<Mutex<Issuer>>;
 
 async fn keys(State(issuer): State<Shared>) -> (StatusCode, String) {
     let mut issuer = issuer.lock().unwrap();
@@ -50,7 +57,7 @@ async fn keys(State(issuer): State<Shared>) -> (StatusCode, String) {
     (status, json!({"keys": issuer.keys}).to_string())
 }
 
-async fn open(keys_at_first: Vec<Value>) -> (Shop, Shared) {
+pub async fn open(keys_at_first: Vec<Value>) -> (Shop, Shared) {
     let issuer: Shared = Arc::default();
     issuer.lock().unwrap().keys = keys_at_first;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

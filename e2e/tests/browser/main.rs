@@ -17,6 +17,7 @@ mod axe;
 mod browser;
 mod console;
 mod every_page;
+mod markup;
 #[path = "../../../stack/demo/tests/whole_path/shop.rs"]
 #[expect(dead_code, reason = "a browser needs less of it")]
 mod programs;

@@ -10,8 +10,14 @@ use crate::{
 /// Where a shopper's or an operator's settings are explained.
 const SETTINGS_DOCUMENTS: [&str; 2] = [".env.example", "README.md"];
 
-const DOCUMENTS: [&str; 5] =
-    ["ARCHITECTURE.md", "README.md", "docs/FAULTS.md", "lanes/README.md", "monitoring/README.md"];
+const DOCUMENTS: [&str; 6] =
+    ["ARCHITECTURE.md", "README.md", THREATS, "docs/FAULTS.md", "lanes/README.md", "monitoring/README.md"];
+
+/// What the shop is attacked with, a row of a table for each.
+const THREATS: &str = "THREAT_MODEL.md";
+
+/// How a row says that nothing can be tested, and why.
+const UNTESTED: &str = "no test:";
 
 /// Endings by which a document's word is known to be meant as a file.
 const FILE_ENDINGS: [&str; 11] = ["css", "example", "html", "js", "lua", "md", "rs", "sh", "sql", "toml", "yml"];
@@ -219,4 +225,35 @@ fn is_path(repository: &Repository, word: &str) -> bool {
     let plain = !first.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
     let built = ["target", ".droplane"].contains(&first) || word.starts_with("..");
     plain && !built && (FILE_ENDINGS.contains(&ending(word)) || repository.has_top_folder(first))
+}
+
+pub fn every_threat_has_its_test(repository: &Repository, report: &mut Report) {
+    let Some(text) = repository.text(THREATS) else {
+        report.skipped(THREATS);
+        return;
+    };
+    let is_row = |(_, line): &(usize, &str)| line.starts_with("| ") && !line.starts_with("| threat");
+    for (number, row) in numbered(text).filter(is_row) {
+        let tests: Vec<_> = row.split('`').skip(1).step_by(2).filter_map(|word| word.split_once(".rs::")).collect();
+        if tests.is_empty() && !row.contains(UNTESTED) {
+            report.broken(THREATS, number, "names no test".to_owned());
+        }
+        for (file, test) in tests {
+            let source = repository.text(&format!("{file}.rs"));
+            if !source.is_some_and(|source| has_test(source, test)) {
+                report.broken(THREATS, number, format!("names {file}.rs::{test}, which is not there"));
+            }
+        }
+    }
+}
+
+/// Whether a source has a test of this name, plain or of a property.
+fn has_test(source: &str, name: &str) -> bool {
+    let function = format!("fn {name}(");
+    let lines: Vec<&str> = source.lines().map(str::trim_start).collect();
+    let is_marked = |at: usize| {
+        let marks = lines[..at].iter().rev().take_while(|line| line.starts_with("#["));
+        marks.into_iter().any(|mark| mark.starts_with("#[test]") || mark.starts_with("#[tokio::test"))
+    };
+    lines.iter().enumerate().any(|(at, line)| line.contains(&function) && is_marked(at))
 }

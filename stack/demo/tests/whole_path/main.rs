@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod acidrain;
+mod attacks;
 mod charge_zombies;
 mod crashes;
 mod diagram_1;
@@ -19,6 +21,7 @@ mod mail_server;
 mod model;
 mod outside;
 mod receiver;
+mod secrets;
 mod shop;
 mod traces;
 
