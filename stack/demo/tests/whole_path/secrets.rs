@@ -2,10 +2,11 @@
 
 use reqwest::{Client, Method};
 use serde_json::json;
-use stack::{Launch, free_port, fresh_database, wait_for_async};
+use stack::{Launch, as_role, free_port, fresh_database, wait_for_async};
 
 use crate::mail_server::MailServer;
 use crate::receiver::{Answer, Receiver};
+use crate::shop::rights::{APP, prepare};
 use crate::shop::{DEADLINE, Shop, answer};
 
 /// What must not be seen: each secret has this in it, as it is written.
@@ -83,8 +84,8 @@ async fn no_secret_is_told_when_everything_fails() {
     let mails = MailServer::start().await;
     mails.let_nobody_in(true);
     let database = fresh_database();
-    let joint = if database.contains('?') { '&' } else { '?' };
-    let database_url = format!("{database}{joint}password=database-{MARK}");
+    prepare(&database).await;
+    let database_url = format!("{}&password=database-{MARK}", as_role(&database, APP));
     let jwt_secret = format!("a-key-of-tokens-{MARK}-{MARK}-{MARK}");
     let metrics = free_port();
     let metrics_addr = format!("127.0.0.1:{metrics}");
