@@ -5,31 +5,29 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 use lanes::{Archive, ArchiveError, Floor, Group, Link};
-use redis::Client;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use runtime::archive::PostgresArchive;
 use runtime::causes::chain;
 use runtime::config::QueueDurability;
-use runtime::limits::{REDIS_CONNECT_TIMEOUT_MS, REDIS_RESPONSE_TIMEOUT_MS};
-use runtime::redis_durability::{Verdict, check, judge};
-use std::time::Duration;
+use runtime::redis_durability::{Verdict, check_all, judge_all};
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::RETRY_PAUSE;
+use crate::limits::{REPLICAS_COUNTED_EVERY, RETRY_PAUSE};
 
 /// What is known of Redis' durability.
 #[derive(Debug)]
 pub struct DurabilityWatch {
     demanded: QueueDurability,
+    replicas_min: u32,
     may_accept: AtomicBool,
     /// The sentence that was last told to the log, so that it is told once.
     told: Mutex<Option<String>>,
 }
 
 impl DurabilityWatch {
-    /// Nothing is known yet, and nothing may be accepted.
-    pub fn new(demanded: QueueDurability) -> DurabilityWatch {
-        DurabilityWatch { demanded, may_accept: AtomicBool::new(false), told: Mutex::new(None) }
+    /// Nothing is known yet, and nothing may be accepted. A server with fewer than `replicas_min` replicas accepts nothing.
+    pub fn new(demanded: QueueDurability, replicas_min: u32) -> DurabilityWatch {
+        DurabilityWatch { demanded, replicas_min, may_accept: AtomicBool::new(false), told: Mutex::new(None) }
     }
 
     /// Whether a command may be accepted: Redis has shown that it keeps what it accepts, or that is not demanded.
@@ -37,20 +35,25 @@ impl DurabilityWatch {
         self.may_accept.load(Ordering::Relaxed)
     }
 
-    /// Asks Redis over this connection and remembers what follows.
+    /// Asks servers that keep the lines, or a part of them, and remembers what follows.
     ///
     /// # Errors
-    /// When Redis does not answer; then what was known before stays.
-    pub async fn look(&self, connection: &mut impl ConnectionLike) -> redis::RedisResult<Verdict> {
-        let verdict = judge(&check(connection).await?, self.demanded);
-        let (may_accept, sentence) = match &verdict {
+    /// When one does not answer; then what was known before stays.
+    pub async fn look(&self, servers: &mut [impl ConnectionLike]) -> redis::RedisResult<Look> {
+        let all = check_all(servers).await?;
+        let verdict = judge_all(&all, self.demanded);
+        let replicas = all.iter().map(|one| one.replicas).min().unwrap_or_default();
+        let lack = (replicas < self.replicas_min).then(|| {
+            format!("QUEUE_MIN_REPLICAS={}, and a Redis of the lines has {replicas} connected", self.replicas_min)
+        });
+        let (is_kept, sentence) = match &verdict {
             Verdict::Durable => (true, None),
             Verdict::GivesUp(sentence) => (true, Some(sentence)),
             Verdict::Refused(sentence) => (false, Some(sentence)),
         };
-        self.may_accept.store(may_accept, Ordering::Relaxed);
-        self.tell(sentence);
-        Ok(verdict)
+        self.may_accept.store(is_kept && lack.is_none(), Ordering::Relaxed);
+        self.tell(sentence.or(lack.as_ref()));
+        Ok(Look { verdict, lack })
     }
 
     fn tell(&self, sentence: Option<&String>) {
@@ -68,10 +71,40 @@ impl DurabilityWatch {
     /// # Errors
     /// A sentence that says what is wrong.
     pub async fn readiness(&self, link: &Link) -> Result<Option<String>, String> {
-        let mut connection = link.redis().await.map_err(|error| format!("cannot be used: {}", chain(&error)))?;
-        let verdict = self.look(&mut connection).await.map_err(|error| format!("cannot be asked: {error}"))?;
-        verdict.into_check()
+        link.connect().await.map_err(|error| format!("cannot be used: {}", chain(&error)))?;
+        let look = look_at_all(self, link).await.map_err(|error| format!("cannot be asked: {error:#}"))?;
+        let given_up = look.verdict.into_check()?;
+        if let Some(lack) = look.lack {
+            return Err(lack);
+        }
+        let waits = format!("a 202 waits until {} replicas have the request (QUEUE_MIN_REPLICAS)", self.replicas_min);
+        let waits = (self.replicas_min > 0).then_some(waits);
+        let all: Vec<String> = given_up.into_iter().chain(waits).collect();
+        Ok((!all.is_empty()).then(|| all.join("; ")))
     }
+
+    /// Looks again and again whether there are replicas enough, until dropped; only where some are demanded. Without it
+    /// every command would wait in vain for a replica that is gone, and be decided all the same.
+    pub async fn keep_counting_replicas(&self, link: &Link) {
+        if self.replicas_min == 0 {
+            return std::future::pending().await;
+        }
+        loop {
+            if let Err(error) = look_at_all(self, link).await {
+                tracing::debug!("replicas cannot be counted: {error:#}");
+            }
+            tokio::time::sleep(REPLICAS_COUNTED_EVERY).await;
+        }
+    }
+}
+
+/// What a look at Redis found.
+#[derive(Debug)]
+pub struct Look {
+    /// How well it keeps what it accepts.
+    pub verdict: Verdict,
+    /// That there are too few replicas, if so.
+    pub lack: Option<String>,
 }
 
 /// The archive as the lines of `api` ask it: at every new connection Redis must show again that it keeps what it accepts,
@@ -90,25 +123,26 @@ impl Archive for WatchedArchive {
 
     fn trusts<'a>(&'a self, redis: &'a mut MultiplexedConnection) -> BoxFuture<'a, Result<(), ArchiveError>> {
         Box::pin(async move {
-            self.durability.look(redis).await?.into_check()?;
+            self.durability.look(std::slice::from_mut(redis)).await?.verdict.into_check()?;
             Ok(())
         })
     }
 }
 
-/// Asks until Redis has answered once. A connection of its own: that of the lines is there only when Postgres is, too.
+/// Asks until Redis has answered once. Connections of its own: those of the lines are there only when Postgres is, too.
 ///
 /// # Errors
 /// The sentence of a Redis that must not be used.
-pub async fn first_look(watch: &DurabilityWatch, client: &Client, until: &CancellationToken) -> anyhow::Result<()> {
+pub async fn first_look(watch: &DurabilityWatch, link: &Link, until: &CancellationToken) -> anyhow::Result<()> {
     let mut told = false;
     loop {
-        match ask_once(watch, client).await {
-            Ok(Verdict::Refused(sentence)) => anyhow::bail!(sentence),
+        match look_at_all(watch, link).await {
+            Ok(Look { verdict: Verdict::Refused(sentence), .. }) => anyhow::bail!(sentence),
             Ok(_) => return Ok(()),
             Err(error) if !told => {
                 told = true;
-                tracing::warn!(%error, "Redis cannot be asked about its durability; nothing is accepted until it can");
+                let why = "Redis cannot be asked about its durability; nothing is accepted until it can";
+                tracing::warn!(error = format!("{error:#}"), "{why}");
             }
             Err(_) => {}
         }
@@ -118,18 +152,11 @@ pub async fn first_look(watch: &DurabilityWatch, client: &Client, until: &Cancel
     }
 }
 
-/// Asks over a connection of its own.
+/// Asks all servers of the lines, over connections of its own.
 ///
 /// # Errors
-/// When Redis cannot be reached.
-pub async fn ask_once(watch: &DurabilityWatch, client: &Client) -> redis::RedisResult<Verdict> {
-    let mut connection = connect(client).await?;
-    watch.look(&mut connection).await
-}
-
-async fn connect(client: &Client) -> redis::RedisResult<MultiplexedConnection> {
-    let config = redis::AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(Duration::from_millis(REDIS_CONNECT_TIMEOUT_MS)))
-        .set_response_timeout(Some(Duration::from_millis(REDIS_RESPONSE_TIMEOUT_MS)));
-    client.get_multiplexed_async_connection_with_config(&config).await
+/// When one cannot be reached.
+pub async fn look_at_all(watch: &DurabilityWatch, link: &Link) -> anyhow::Result<Look> {
+    let mut servers = link.servers().await?;
+    Ok(watch.look(&mut servers).await?)
 }

@@ -77,7 +77,7 @@ pub async fn run(config: ApiConfig) -> anyhow::Result<()> {
     let shutdown = lifecycle::shutdown_signal()?;
 
     let pool = postgres::pool(config.services.database_url.expose(), API_POOL_CONNECTIONS, "droplane api")?;
-    let durability = Arc::new(DurabilityWatch::new(config.services.queue_durability));
+    let durability = Arc::new(DurabilityWatch::new(config.services.queue_durability, config.door.queue_min_replicas));
     let archive = WatchedArchive { archive: PostgresArchive::new(pool.clone()), durability: Arc::clone(&durability) };
     let link = link(&config, coupon_groups, archive)?;
     let limits = LineLimits::new(config.lanes.max_depth);
@@ -88,8 +88,7 @@ pub async fn run(config: ApiConfig) -> anyhow::Result<()> {
         waiters: Arc::new(Waiters::default()),
         sold_out: SoldOut::start(pool.clone()),
         user_limit: UserLimit::start(config.door.rate_limit_per_user),
-        popular: popular::Cache::new(pool.clone(), link.client(), config.popular.cache_ttl)
-            .context("making the cache of popular products")?,
+        popular: popular::Cache::new(pool.clone(), link.clone(), config.popular.cache_ttl),
         durability,
         pool,
     });
@@ -166,8 +165,8 @@ fn link(config: &ApiConfig, coupon_groups: u8, archive: WatchedArchive) -> anyho
         }
     };
     let limits = LineLimits::new(config.lanes.max_depth);
-    let url = config.services.redis_url.expose();
-    Link::new(url, groups, limits, Arc::new(archive), Some(observer)).context("REDIS_URL")
+    let servers = config.services.redis_servers().context("REDIS_URL")?;
+    Ok(Link::new(servers, groups, limits, Arc::new(archive), Some(observer), config.door.queue_min_replicas))
 }
 
 fn readiness(state: &AppState, link: &Link, shutdown: CancellationToken) -> Readiness {

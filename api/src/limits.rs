@@ -50,6 +50,9 @@ pub const GATE_QUESTIONS_IN_FLIGHT_MAX: usize = 4;
 /// Between two attempts of what is tried until it works: migrations, the first connection to Redis.
 pub const RETRY_PAUSE_SECONDS: u64 = 1;
 
+/// How often replicas are counted where some are demanded: for so long a command may wait in vain for one that is gone.
+pub const REPLICAS_COUNTED_EVERY: Duration = Duration::from_secs(1);
+
 /// The longest lanes that an operator is shown per group.
 pub const SHOWN_LANES_MAX: usize = 20;
 

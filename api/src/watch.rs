@@ -10,7 +10,7 @@ use sqlx::PgPool;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::durability::{ask_once, first_look};
+use crate::durability::{first_look, look_at_all};
 use crate::limits::RETRY_PAUSE;
 use crate::state::AppState;
 
@@ -38,6 +38,9 @@ pub fn start(state: &AppState, link: &Link, migrate: bool, shutdown: &Cancellati
     }
     tasks.spawn(fatal(Box::pin(open_lines(state.clone(), link.clone(), shutdown.clone()))));
     tasks.spawn(until(shutdown.clone(), listen(state.clone(), link.clone())));
+    let (durability, counted) = (Arc::clone(&state.durability), link.clone());
+    let counting = async move { durability.keep_counting_replicas(&counted).await };
+    tasks.spawn(until(shutdown.clone(), counting));
     let lines = state.lines.all().map(|(_, line)| line.lanes.clone()).collect();
     tasks.spawn(until(shutdown.clone(), keep_line_gauges(lines)));
     Watching { tasks, shutdown: shutdown.clone() }
@@ -86,7 +89,7 @@ async fn apply_migrations(pool: PgPool, shutdown: CancellationToken) -> anyhow::
 
 /// Looks at Redis, then connects the lines, so that the first shopper need not wait for it.
 async fn open_lines(state: AppState, link: Link, shutdown: CancellationToken) -> anyhow::Result<()> {
-    first_look(&state.durability, link.client(), &shutdown).await?;
+    first_look(&state.durability, &link, &shutdown).await?;
     let mut told = false;
     while let Some(connected) = shutdown.run_until_cancelled(connect(&state, &link)).await {
         match connected {
@@ -117,18 +120,18 @@ async fn connect(state: &AppState, link: &Link) -> anyhow::Result<bool> {
 
 /// Wakes those who wait, until dropped.
 async fn listen(state: AppState, link: Link) {
-    let (waiters, durability, client) = (&state.waiters, &state.durability, link.client());
+    let (waiters, durability) = (&state.waiters, &state.durability);
     let connected = || {
         waiters.look_again();
         // It may be another Redis than before, or have been started anew with other settings.
-        let (durability, client) = (Arc::clone(durability), client.clone());
+        let (durability, link) = (Arc::clone(durability), link.clone());
         tokio::spawn(async move {
-            if let Err(error) = ask_once(&durability, &client).await {
-                tracing::warn!(%error, "Redis was reached again, but cannot be asked about its durability");
+            if let Err(error) = look_at_all(&durability, &link).await {
+                tracing::warn!("Redis was reached again, but cannot be asked about its durability: {error:#}");
             }
         });
     };
-    listen_decided(client, link.groups(), connected, |decisions| {
+    listen_decided(&link, connected, |decisions| {
         // An outcome that is left open is no news: it is told when it is known.
         for decision in decisions.iter().filter(|decision| !decision.outcome.is_empty()) {
             waiters.decided(decision.id, decision.outcome);

@@ -67,8 +67,8 @@ impl Lanes {
     /// Lets commands into the line, in the order given, each all or nothing. Answers in the same order.
     ///
     /// # Errors
-    /// When Redis cannot be reached, is full, or does not answer in time; the commands may then stand in line. When the
-    /// archive cannot say which tickets were given.
+    /// When Redis cannot be reached, is full, or does not answer in time, or its replicas do not confirm in time; the
+    /// commands may then stand in line. When the archive cannot say which tickets were given.
     ///
     /// # Panics
     /// When there are more than [`APPEND_COMMANDS_MAX`] commands, or one has no lane, more than [`COMMAND_LANES_MAX`],
@@ -80,7 +80,7 @@ impl Lanes {
         let mut value = self.append_once(commands).await?;
         if is_unseeded(&value) {
             // Redis lost its data without losing the connection.
-            self.link.forget();
+            self.link.forget(&self.group);
             value = self.append_once(commands).await?;
         }
         let replies = Reader::new(&APPEND, &value);
@@ -88,7 +88,7 @@ impl Lanes {
     }
 
     async fn append_once(&self, commands: &[Append]) -> Result<Value, Error> {
-        self.run(&APPEND, |call| {
+        let ran = self.run_somewhere(&APPEND, |call| {
             call.arg(self.limits.depth_max).arg(self.limits.lane_depth_max);
             let with_key =
                 || (1usize..).zip(commands).filter_map(|(number, command)| Some((number, command.key.as_ref()?)));
@@ -104,8 +104,17 @@ impl Lanes {
                 }
                 call.arg(record(command));
             }
-        })
-        .await
+        });
+        let (value, connection) = ran.await?;
+        if let Some(replicas) = &connection.replicas
+            && let Err(error) = replicas.confirm(&self.prefix).await
+        {
+            if !error.is_lack_of_replicas() {
+                self.link.give_up(&connection);
+            }
+            return Err(error);
+        }
+        Ok(value)
     }
 
     fn read_reply(&self, reply: Reader<'_>) -> Result<Appended, Error> {

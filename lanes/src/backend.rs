@@ -106,8 +106,8 @@ impl LaneBackend {
     /// A backend for one worker. Starts listening for wake-ups.
     pub fn new(lanes: Lanes, options: LaneBackendOptions) -> Self {
         let wake = Arc::new(Notify::new());
-        let (client, group, notify) = (lanes.link().client().clone(), lanes.group().clone(), Arc::clone(&wake));
-        let listener = tokio::spawn(async move { listen_wake(&client, &group, || notify.notify_one()).await });
+        let (link, group, notify) = (lanes.link().clone(), lanes.group().clone(), Arc::clone(&wake));
+        let listener = tokio::spawn(async move { listen_wake(&link, &group, || notify.notify_one()).await });
         Self { lanes, options, wake, listener, state: State::Idle, failing: false, config: () }
     }
 

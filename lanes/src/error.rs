@@ -5,6 +5,9 @@ use redis::RedisError;
 /// A fault of the line. A refusal (full, gate closed, stale lease) is an answer, not an error.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// An address of Redis cannot be understood. It is not repeated, because it may hold a password.
+    #[error("an address of Redis cannot be understood")]
+    Address(#[source] RedisError),
     /// Redis could not be reached.
     #[error("connecting to Redis for the lanes")]
     Connect(#[source] RedisError),
@@ -38,6 +41,26 @@ pub enum Error {
         /// What the archive said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Another server began behind the same address while we connected.
+    #[error("Redis was started anew while it was connected to")]
+    Restarted,
+    /// What was written is on fewer replicas than wanted; it may reach them later.
+    #[error("{reached} of {wanted} replicas confirmed in time what was written")]
+    TooFewReplicas {
+        /// How many must confirm.
+        wanted: u32,
+        /// How many did.
+        reached: u32,
+    },
+    /// Redis could not be asked whether replicas have what was written.
+    #[error("asking Redis whether its replicas have what was written")]
+    Replicas {
+        /// What the client library saw.
+        source: RedisError,
+    },
+    /// The connection was lost before replicas confirmed what was written.
+    #[error("the connection was lost before replicas confirmed what was written")]
+    Unconfirmed,
     /// Too many appends wait in this process already.
     #[error("more than {max} appends wait in this process")]
     Busy {
@@ -59,13 +82,24 @@ impl Error {
             Error::Script { source, .. } => {
                 source.kind() != redis::ErrorKind::Server(redis::ServerErrorKind::NoScript) && !is_refusal(source)
             }
-            Error::Answer { .. } => true,
+            Error::Answer { .. } | Error::TooFewReplicas { .. } | Error::Replicas { .. } | Error::Unconfirmed => true,
             Error::Shared(inner) => inner.may_have_happened(),
-            Error::Connect(_)
+            Error::Address(_)
+            | Error::Connect(_)
             | Error::Archive { .. }
             | Error::Untrusted { .. }
+            | Error::Restarted
             | Error::Busy { .. }
             | Error::Closed => false,
+        }
+    }
+
+    /// Whether too few replicas confirmed, although they could be asked.
+    pub(crate) fn is_lack_of_replicas(&self) -> bool {
+        match self {
+            Error::TooFewReplicas { .. } => true,
+            Error::Shared(inner) => inner.is_lack_of_replicas(),
+            _ => false,
         }
     }
 

@@ -18,11 +18,18 @@ pub const APPENDS_IN_FLIGHT_MAX: usize = 2;
 /// Appends that wait inside this process for a script to take them in; more are refused at once.
 pub const APPEND_QUEUE_COMMANDS_MAX: usize = 16_384;
 
-/// How long an answer of Redis may take. A command that took longer may still have been executed.
+/// How long an answer of Redis may take. A command that took longer may still have been executed. The driver's own 500 ms
+/// is shorter than an fsync on a busy disk.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long connecting to Redis may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Nodes of a Cluster that may send us on to another one. One knows the way; a second and a third only while slots move.
+pub const REDIRECTS_MAX: usize = 3;
+
+/// How long replicas may take to confirm what they were sent. Less than [`RESPONSE_TIMEOUT`], or the answer is not heard.
+pub const REPLICA_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// How long an outcome stays in Redis after the ack. Long enough for whoever waits; the archive has it for good.
 pub const OUTCOME_TTL: Duration = Duration::from_secs(120);
@@ -54,4 +61,5 @@ pub const RENEWALS_PER_LEASE: u32 = 3;
 
 const _: () = assert!(APPEND_COMMANDS_MAX <= APPEND_QUEUE_COMMANDS_MAX);
 const _: () = assert!(COMMAND_LANES_MAX * 2 < 8_000);
+const _: () = assert!(REPLICA_WAIT_MAX.as_millis() < RESPONSE_TIMEOUT.as_millis());
 const _: () = assert!(RENEWALS_PER_LEASE >= 2);

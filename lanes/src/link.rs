@@ -1,4 +1,4 @@
-//! The connection to Redis, which seeds the tickets before anybody uses it.
+//! The connections to Redis, each of which seeds the tickets before anybody uses it.
 
 use std::{
     collections::HashMap,
@@ -8,11 +8,15 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, aio::MultiplexedConnection};
+use redis::{Client, ConnectionInfo, RedisError, aio::MultiplexedConnection};
 
 use crate::{
     Error, Group, Lanes, LineLimits, ScriptObserver,
-    limits::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT, SEED_MARGIN_TICKETS},
+    history::History,
+    limits::SEED_MARGIN_TICKETS,
+    replicas::Replicas,
+    routed::RoutedConnection,
+    servers::{Servers, connect_to, is_elsewhere},
 };
 
 /// What the archive of decided commands says when it fails.
@@ -43,146 +47,238 @@ pub trait Archive: Send + Sync + 'static {
 /// A live connection, and which one it is.
 pub(crate) struct Connection {
     pub redis: MultiplexedConnection,
-    pub generation: u64,
+    /// Waits for the server's replicas, where that is wanted.
+    pub replicas: Option<Replicas>,
+    server: Arc<str>,
+    generation: u64,
+}
+
+/// A connection to one server. Groups that live there share it.
+struct Node {
+    redis: MultiplexedConnection,
+    replicas: Option<Replicas>,
+    history: Option<History>,
+    generation: u64,
 }
 
 #[derive(Default)]
 struct State {
+    /// The last connection that was made.
     generation: u64,
-    live: Option<MultiplexedConnection>,
-    /// Redis' run id when the groups were last seeded. The same run cannot have lost its data by a restart, so it
+    /// Live connections by the address of the server.
+    nodes: HashMap<Arc<str>, Node>,
+    /// The server of each key that was asked for, if it is connected, and seeded where the key is that of a group.
+    homes: HashMap<Arc<str>, Arc<str>>,
+    /// Servers that were reached once: they may know the way when the given addresses are gone.
+    known: Vec<ConnectionInfo>,
+    /// The history of the server where a group was seeded. In the same history no data can have been lost, so the group
     /// need not be seeded again.
-    seeded_run: Option<String>,
-    /// Attempts to connect that failed, and how the last one did: who waited for it need not try again at once.
-    failures: u64,
-    last_failure: Option<Arc<Error>>,
+    seeded: HashMap<Group, History>,
     /// The highest ticket that this process was given, by group.
     highest_seen: HashMap<Group, u64>,
+    attempts: HashMap<Arc<str>, Arc<Attempts>>,
+}
+
+/// Attempts to reach the server of one key, one at a time.
+#[derive(Default)]
+struct Attempts {
+    turn: tokio::sync::Mutex<()>,
+    /// How many failed, and how the last one did: who waited for it need not try again at once.
+    failed: Mutex<(u64, Option<Arc<Error>>)>,
 }
 
 struct Inner {
-    client: Client,
+    servers: Servers,
     groups: Vec<Group>,
     limits: LineLimits,
     archive: Arc<dyn Archive>,
     observer: Option<ScriptObserver>,
+    replicas_min: u32,
     state: Mutex<State>,
-    connecting: tokio::sync::Mutex<()>,
 }
 
-/// One multiplexed connection to Redis that everybody in a process shares. It connects on first use and again after a
-/// failure, and seeds every group before it is handed out.
+/// The connections to Redis that everybody in a process shares: one to each server where a group lives. It connects on
+/// first use and again after a failure, and seeds a group before it is handed out.
 #[derive(Clone)]
 pub struct Link(Arc<Inner>);
 
 impl Link {
-    /// A link to the Redis at `url`, for these groups. Nothing is sent until the first use.
-    ///
-    /// # Errors
-    /// When the URL cannot be understood.
+    /// A link to these servers, for these groups. Nothing is sent until the first use. What was accepted has reached
+    /// `replicas_min` replicas when [`Lanes::append`] returns.
     pub fn new(
-        url: &str,
+        servers: Servers,
         groups: Vec<Group>,
         limits: LineLimits,
         archive: Arc<dyn Archive>,
         observer: Option<ScriptObserver>,
-    ) -> Result<Self, Error> {
-        let info = url.into_connection_info().map_err(Error::Connect)?;
-        // A login with few rights may not tell Redis what the client library is called, and each connection would leave a
-        // refusal in its ACL log.
-        let settings = info.redis_settings().clone().set_skip_set_lib_name();
-        let client = Client::open(info.set_redis_settings(settings)).map_err(Error::Connect)?;
-        Ok(Self(Arc::new(Inner {
-            client,
-            groups,
-            limits,
-            archive,
-            observer,
-            state: Mutex::default(),
-            connecting: tokio::sync::Mutex::default(),
-        })))
+        replicas_min: u32,
+    ) -> Self {
+        Self(Arc::new(Inner { servers, groups, limits, archive, observer, replicas_min, state: Mutex::default() }))
     }
 
-    /// The client, for connections of a caller's own.
-    pub fn client(&self) -> &Client {
-        &self.0.client
-    }
-
-    /// The groups that are seeded at every connection.
+    /// The groups that are seeded.
     pub fn groups(&self) -> &[Group] {
         &self.0.groups
     }
 
-    /// Connects and seeds now instead of at the first use.
+    /// Connects and seeds all groups now instead of at the first use.
     ///
     /// # Errors
     /// When Redis or the archive cannot be reached.
     pub async fn connect(&self) -> Result<(), Error> {
-        self.connection().await.map(drop)
+        for group in &self.0.groups {
+            self.connection(&group.prefix(), Some(group)).await?;
+        }
+        Ok(())
     }
 
-    /// The shared connection, as the `redis` crate has it.
+    /// A client for a connection of the caller's own to the server of a group. Nothing is seeded.
     ///
     /// # Errors
-    /// When Redis or the archive cannot be reached.
-    pub async fn redis(&self) -> Result<MultiplexedConnection, Error> {
-        Ok(self.connection().await?.redis)
+    /// When Redis cannot be reached.
+    pub async fn client(&self, group: &Group) -> Result<Client, Error> {
+        let (at, _) = self.find(&group.prefix()).await?;
+        Client::open(at).map_err(Error::Connect)
     }
 
-    pub(crate) async fn connection(&self) -> Result<Connection, Error> {
-        if let Some(connection) = self.current() {
+    /// New connections to every server where one of the groups lives. Nothing is seeded.
+    ///
+    /// # Errors
+    /// When one cannot be reached.
+    pub async fn servers(&self) -> Result<Vec<MultiplexedConnection>, Error> {
+        let mut found = HashMap::new();
+        for group in &self.0.groups {
+            let (at, redis) = self.find(&group.prefix()).await?;
+            found.insert(at.addr().to_string(), redis);
+        }
+        Ok(found.into_values().collect())
+    }
+
+    /// A connection that always leads to the server of `key`, also when it has become another one. Other keys that are
+    /// used on it must share its hash tag.
+    pub fn routed(&self, key: &str) -> RoutedConnection {
+        RoutedConnection::new(self.clone(), key.into())
+    }
+
+    async fn find(&self, key: &str) -> Result<(ConnectionInfo, MultiplexedConnection), Error> {
+        let known = self.with_state(|state| state.known.clone());
+        self.0.servers.connect(key, &known).await.map_err(Error::Connect)
+    }
+
+    /// The shared connection to the server of a key, seeded for the group if the key is that of one.
+    pub(crate) async fn connection(&self, key: &str, group: Option<&Group>) -> Result<Connection, Error> {
+        if let Some(connection) = self.current(key) {
             return Ok(connection);
         }
-        let failures_before = self.with_state(|state| state.failures);
-        let _one_at_a_time = self.0.connecting.lock().await;
-        if let Some(connection) = self.current() {
+        let attempts = self.with_state(|state| {
+            let all = &mut state.attempts;
+            Arc::clone(all.entry(key.into()).or_default())
+        });
+        let (failed_before, _) = attempts.failed();
+        let _one_at_a_time = attempts.turn.lock().await;
+        if let Some(connection) = self.current(key) {
             return Ok(connection);
         }
         // An attempt failed while we waited for our turn. It is our answer, too: tried one after the other, a crowd would
         // wait for as many time-outs as it has members.
-        let failed = self.with_state(|state| state.last_failure.clone().filter(|_| state.failures != failures_before));
-        if let Some(failure) = failed {
+        let (failed, failure) = attempts.failed();
+        if let Some(failure) = failure.filter(|_| failed != failed_before) {
             return Err(Error::Shared(failure));
         }
-        self.connect_anew().await.map_err(|error| {
+        self.connect_anew(key, group).await.map_err(|error| {
             let error = Arc::new(error);
-            self.with_state(|state| {
-                state.failures += 1;
-                state.last_failure = Some(Arc::clone(&error));
-            });
+            attempts.fail(&error);
             Error::Shared(error)
         })
     }
 
-    async fn connect_anew(&self) -> Result<Connection, Error> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT));
-        let mut redis =
-            self.0.client.get_multiplexed_async_connection_with_config(&config).await.map_err(Error::Connect)?;
-        self.0.archive.trusts(&mut redis).await.map_err(|source| Error::Untrusted { source })?;
-        self.seed_all(&mut redis).await?;
+    async fn connect_anew(&self, key: &str, group: Option<&Group>) -> Result<Connection, Error> {
+        let connection = match self.with_state(State::only_server) {
+            Some(connection) => connection,
+            None => {
+                let (at, redis) = self.find(key).await?;
+                match self.with_state(|state| state.live(&at.addr().to_string())) {
+                    Some(connection) => connection,
+                    None => self.adopt(at, redis).await?,
+                }
+            }
+        };
+        if let Some(group) = group
+            && let Err(error) = self.seed(group, &connection).await
+        {
+            if let Error::Script { source, .. } = &error {
+                self.failed(key, &connection, source);
+            }
+            return Err(error);
+        }
         self.with_state(|state| {
-            state.generation += 1;
-            state.live = Some(redis.clone());
-            Ok(Connection { redis, generation: state.generation })
-        })
+            // Given up meanwhile: whoever uses it will see.
+            if state.live(&connection.server).is_some() {
+                state.homes.insert(key.into(), Arc::clone(&connection.server));
+            }
+        });
+        Ok(connection)
     }
 
-    /// Forgets a connection that failed, unless somebody else already did.
-    pub(crate) fn give_up(&self, generation: u64) {
+    /// Makes a new connection the one that everybody shares.
+    async fn adopt(&self, at: ConnectionInfo, mut redis: MultiplexedConnection) -> Result<Connection, Error> {
+        self.0.archive.trusts(&mut redis).await.map_err(|source| Error::Untrusted { source })?;
+        let history = History::of(&mut redis).await;
+        let replicas = match self.0.replicas_min {
+            0 => None,
+            count => {
+                let mut second = connect_to(&at).await.map_err(Error::Connect)?;
+                // Behind the same address another server may have begun meanwhile.
+                if history.is_none() || History::of(&mut second).await != history {
+                    return Err(Error::Restarted);
+                }
+                Some(Replicas::start(second, count))
+            }
+        };
+        Ok(self.with_state(|state| {
+            state.generation += 1;
+            let (server, generation) = (Arc::<str>::from(at.addr().to_string()), state.generation);
+            if state.known.iter().all(|known| known.addr() != at.addr()) {
+                state.known.push(at);
+            }
+            state.homes.retain(|_, home| *home != server);
+            let node = Node { redis: redis.clone(), replicas: replicas.clone(), history, generation };
+            state.nodes.insert(Arc::clone(&server), node);
+            Connection { redis, replicas, server, generation }
+        }))
+    }
+
+    /// Does what an error on a connection asks for, and says whether the same can be tried again at once, because it was
+    /// not done: another server has the key. A connection that failed or did not answer in time is given up, because
+    /// answers on it can no longer be told apart from silence.
+    pub(crate) fn failed(&self, key: &str, connection: &Connection, error: &RedisError) -> bool {
+        if is_elsewhere(error) {
+            self.with_state(|state| state.homes.remove(key));
+            return true;
+        }
+        // A server that turned into a replica stays one: somewhere else another is the master now.
+        let is_replica = error.kind() == redis::ErrorKind::Server(redis::ServerErrorKind::ReadOnly);
+        if error.is_io_error() || error.is_unrecoverable_error() || is_replica {
+            self.give_up(connection);
+        }
+        is_replica
+    }
+
+    /// Forgets a connection, unless somebody else already did.
+    pub(crate) fn give_up(&self, connection: &Connection) {
         self.with_state(|state| {
-            if state.generation == generation {
-                state.live = None;
+            if state.nodes.get(&connection.server).is_some_and(|node| node.generation == connection.generation) {
+                state.nodes.remove(&connection.server);
+                state.homes.retain(|_, home| *home != connection.server);
             }
         });
     }
 
-    /// Makes the next use connect and seed again: Redis turned out to have lost its data.
-    pub(crate) fn forget(&self) {
+    /// Makes the next use of the group seed again: its Redis turned out to have lost its data.
+    pub(crate) fn forget(&self, group: &Group) {
         self.with_state(|state| {
-            state.live = None;
-            state.seeded_run = None;
+            state.seeded.remove(group);
+            state.homes.remove(&*group.prefix());
         });
     }
 
@@ -213,26 +309,26 @@ impl Link {
         Ok(floor)
     }
 
-    async fn seed_all(&self, redis: &mut MultiplexedConnection) -> Result<(), Error> {
-        let run = run_id(redis).await;
-        let seeded_before = self.with_state(|state| run.is_some() && state.seeded_run == run);
-        if seeded_before {
+    async fn seed(&self, group: &Group, connection: &Connection) -> Result<(), Error> {
+        let (history, is_seeded) = self.with_state(|state| {
+            let history = state.nodes.get(&connection.server).and_then(|node| node.history.clone());
+            let is_seeded = history.is_some() && state.seeded.get(group) == history.as_ref();
+            (history, is_seeded)
+        });
+        if is_seeded {
             return Ok(());
         }
-        for group in &self.0.groups {
-            let floor = self.floor(group).await?;
-            let lanes = Lanes::new(self.clone(), group.clone(), self.0.limits);
-            lanes.seed_on(redis, &floor).await?;
+        let floor = self.floor(group).await?;
+        let lanes = Lanes::new(self.clone(), group.clone(), self.0.limits);
+        lanes.seed_on(&mut connection.redis.clone(), &floor, history.as_ref()).await?;
+        if let Some(history) = history {
+            self.with_state(|state| state.seeded.insert(group.clone(), history));
         }
-        self.with_state(|state| state.seeded_run = run);
         Ok(())
     }
 
-    fn current(&self) -> Option<Connection> {
-        self.with_state(|state| {
-            let redis = state.live.clone()?;
-            Some(Connection { redis, generation: state.generation })
-        })
+    fn current(&self, key: &str) -> Option<Connection> {
+        self.with_state(|state| state.live(state.homes.get(key)?))
     }
 
     fn with_state<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
@@ -241,15 +337,38 @@ impl Link {
     }
 }
 
+impl State {
+    fn live(&self, server: &str) -> Option<Connection> {
+        let (server, node) = self.nodes.get_key_value(server)?;
+        Some(Connection {
+            redis: node.redis.clone(),
+            replicas: node.replicas.clone(),
+            server: Arc::clone(server),
+            generation: node.generation,
+        })
+    }
+
+    /// The connection to the server that has everything, if it is no node of a Cluster.
+    fn only_server(&mut self) -> Option<Connection> {
+        let is_alone = |node: &Node| node.history.as_ref().is_some_and(History::is_alone);
+        let (server, _) = self.nodes.iter().find(|(_, node)| is_alone(node))?;
+        self.live(server)
+    }
+}
+
+impl Attempts {
+    fn failed(&self) -> (u64, Option<Arc<Error>>) {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn fail(&self, error: &Arc<Error>) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        *failed = (failed.0 + 1, Some(Arc::clone(error)));
+    }
+}
+
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link").field("groups", &self.0.groups).finish_non_exhaustive()
     }
-}
-
-/// The id that Redis draws at every start, or nothing where it may not be asked.
-async fn run_id(redis: &mut MultiplexedConnection) -> Option<String> {
-    let info: String = redis::cmd("INFO").arg("server").query_async(redis).await.ok()?;
-    let id = info.lines().find_map(|line| line.strip_prefix("run_id:"))?;
-    Some(id.trim().to_owned())
 }

@@ -1,17 +1,12 @@
 //! Messages of Redis: a batch was decided, a sleeper may wake. Each is a hint that may be lost: after every
 //! (re)connection the listener is told so, and looks again instead of trusting it.
 
-use std::time::Duration;
-
 use futures::StreamExt;
-use redis::{
-    Client,
-    aio::{PubSub, PubSubSink},
-};
+use redis::aio::{PubSub, PubSubSink};
 use uuid::Uuid;
 
 use crate::{
-    Group,
+    Error, Group, Link,
     limits::{CONNECT_TIMEOUT, FAULT_PAUSE, LISTEN_SILENCE_MAX, RESPONSE_TIMEOUT},
 };
 
@@ -24,27 +19,24 @@ pub struct Decision<'a> {
     pub outcome: &'a [u8],
 }
 
-/// Listens for outcomes of these groups until dropped. `connected` is called after every (re)connection: messages may
+/// Listens for outcomes of the link's groups until dropped. `connected` is called after every (re)connection: messages may
 /// have been missed before it. `decided` is called once per batch.
-pub async fn listen_decided(
-    client: &Client,
-    groups: &[Group],
-    connected: impl Fn(),
-    decided: impl Fn(Vec<Decision<'_>>),
-) {
-    let channels: Vec<_> = groups.iter().map(Group::decided_channel).collect();
-    listen(client, &channels, connected, |payload| decided(read_decisions(payload))).await;
+pub async fn listen_decided(link: &Link, connected: impl Fn(), decided: impl Fn(Vec<Decision<'_>>)) {
+    let Some(first) = link.groups().first() else { return };
+    let channels: Vec<_> = link.groups().iter().map(Group::decided_channel).collect();
+    listen(link, first, &channels, connected, |payload| decided(read_decisions(payload))).await;
 }
 
 /// Listens for wake-ups of one group's workers until dropped. `wake` is also called after every (re)connection.
-pub async fn listen_wake(client: &Client, group: &Group, wake: impl Fn()) {
-    listen(client, &[group.wake_channel()], &wake, |_| wake()).await;
+pub async fn listen_wake(link: &Link, group: &Group, wake: impl Fn()) {
+    listen(link, group, &[group.wake_channel()], &wake, |_| wake()).await;
 }
 
-async fn listen(client: &Client, channels: &[String], connected: impl Fn(), message: impl Fn(&[u8])) {
+/// At the server of one group: the nodes of a Cluster hand on to each other what is published at one of them.
+async fn listen(link: &Link, at: &Group, channels: &[String], connected: impl Fn(), message: impl Fn(&[u8])) {
     let mut failed = false;
     loop {
-        match subscribe(client, channels).await {
+        match subscribe(link, at, channels).await {
             Ok(subscription) => {
                 failed = false;
                 connected();
@@ -61,7 +53,8 @@ async fn listen(client: &Client, channels: &[String], connected: impl Fn(), mess
             // One line per outage, not per attempt.
             Err(error) if !failed => {
                 failed = true;
-                tracing::warn!(%error, "listening to {} failed; trying again until it works", channels.join(", "));
+                let error: &(dyn std::error::Error + 'static) = &error;
+                tracing::warn!(error, "listening to {} failed; trying again until it works", channels.join(", "));
             }
             Err(_) => {}
         }
@@ -74,16 +67,17 @@ async fn is_alive(sink: &mut PubSubSink) -> bool {
     matches!(tokio::time::timeout(RESPONSE_TIMEOUT, sink.ping::<redis::Value>()).await, Ok(Ok(_)))
 }
 
-async fn subscribe(client: &Client, channels: &[String]) -> redis::RedisResult<PubSub> {
-    const SUBSCRIBE_TIMEOUT: Duration = CONNECT_TIMEOUT;
+async fn subscribe(link: &Link, at: &Group, channels: &[String]) -> Result<PubSub, Error> {
+    let client = link.client(at).await?;
     let subscribing = async {
         let mut subscription = client.get_async_pubsub().await?;
         subscription.subscribe(channels).await?;
         Ok(subscription)
     };
-    tokio::time::timeout(SUBSCRIBE_TIMEOUT, subscribing)
+    tokio::time::timeout(CONNECT_TIMEOUT, subscribing)
         .await
         .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+        .map_err(Error::Connect)
 }
 
 /// A message is `<id> <length>\n` for every command of the batch, a line feed, and then the outcomes one behind the

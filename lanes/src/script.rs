@@ -6,9 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redis::{ErrorKind, RedisError, ScriptInvocation, ServerErrorKind, Value};
+use redis::{RedisError, ScriptInvocation, Value};
 
-use crate::{Error, Lanes};
+use crate::{Error, Lanes, link::Connection};
 
 /// A script of the protocol: the prelude and a body, sent by hash and loaded again whenever Redis forgot it.
 pub(crate) struct Script {
@@ -70,33 +70,41 @@ scripts! {
 pub type ScriptObserver = fn(script: &'static str, took: Duration, failed: bool);
 
 impl Lanes {
-    /// Runs a script on this group's keys. A connection that failed or did not answer in time is given up, because
-    /// answers on it can no longer be told apart from silence.
-    #[expect(clippy::disallowed_methods, reason = "the verbs of this crate are where scripts are called")]
+    /// Runs a script on this group's keys.
     pub(crate) async fn run(
         &self,
         script: &'static LazyLock<Script>,
-        arguments: impl FnOnce(&mut ScriptInvocation<'_>),
+        arguments: impl Fn(&mut ScriptInvocation<'_>),
     ) -> Result<Value, Error> {
-        let mut connection = self.link.connection().await?;
-        let mut invocation = script.invocation(&self.prefix);
-        arguments(&mut invocation);
-        let started = Instant::now();
-        let answer = invocation.invoke_async(&mut connection.redis).await;
-        self.link.observe(script.name, started.elapsed(), answer.is_err());
-        answer.map_err(|source| {
-            if must_reconnect(&source) {
-                self.link.give_up(connection.generation);
-            }
-            Error::Script { script: script.name, source }
-        })
+        Ok(self.run_somewhere(script, arguments).await?.0)
     }
-}
 
-/// A server that turned into a replica stays one: behind the same address another is the master now.
-fn must_reconnect(error: &RedisError) -> bool {
-    let is_replica = error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly);
-    error.is_io_error() || error.is_unrecoverable_error() || is_replica
+    /// The same, and over which connection it ran. Refused because the group lives elsewhere, it is run there.
+    #[expect(clippy::disallowed_methods, reason = "the verbs of this crate are where scripts are called")]
+    pub(crate) async fn run_somewhere(
+        &self,
+        script: &'static LazyLock<Script>,
+        arguments: impl Fn(&mut ScriptInvocation<'_>),
+    ) -> Result<(Value, Connection), Error> {
+        let mut may_go_on = true;
+        loop {
+            let mut connection = self.link.connection(&self.prefix, Some(&self.group)).await?;
+            let mut invocation = script.invocation(&self.prefix);
+            arguments(&mut invocation);
+            let started = Instant::now();
+            let answer = invocation.invoke_async(&mut connection.redis).await;
+            self.link.observe(script.name, started.elapsed(), answer.is_err());
+            let source: RedisError = match answer {
+                Ok(value) => return Ok((value, connection)),
+                Err(source) => source,
+            };
+            if self.link.failed(&self.prefix, &connection, &source) && may_go_on {
+                may_go_on = false;
+                continue;
+            }
+            return Err(Error::Script { script: script.name, source });
+        }
+    }
 }
 
 /// Reads the answers of scripts. Numbers come as integers or as decimal text.

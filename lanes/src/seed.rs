@@ -4,6 +4,7 @@ use redis::{Value, aio::MultiplexedConnection};
 
 use crate::{
     Error, Floor, Lanes,
+    history::History,
     script::{RETICKET, Reader, SEED},
 };
 
@@ -17,12 +18,19 @@ pub struct Seeded {
 }
 
 impl Lanes {
-    /// Raises the counter above the floor if it is missing or below it. Pauses are restored only where the counter was
-    /// missing: otherwise Redis knows them.
+    /// Raises the counter above the floor if it is missing or below it, and once after another server took over, because
+    /// it may not have heard of the last tickets that were given. Pauses are restored only where the counter was missing:
+    /// otherwise Redis knows them.
     #[expect(clippy::disallowed_methods, reason = "the verbs of this crate are where scripts are called")]
-    pub(crate) async fn seed_on(&self, redis: &mut MultiplexedConnection, floor: &Floor) -> Result<Seeded, Error> {
+    pub(crate) async fn seed_on(
+        &self,
+        redis: &mut MultiplexedConnection,
+        floor: &Floor,
+        history: Option<&History>,
+    ) -> Result<Seeded, Error> {
+        let take_over = history.and_then(History::take_over).unwrap_or("-");
         let mut invocation = SEED.invocation(&self.prefix);
-        invocation.arg(floor.highest_ticket).arg(self.link.seed_margin());
+        invocation.arg(floor.highest_ticket).arg(self.link.seed_margin()).arg(take_over);
         for lane in &floor.paused {
             invocation.arg(lane);
         }

@@ -19,8 +19,8 @@ pub use trusted_proxies::TrustedProxies;
 use crate::limits::{
     COUPON_GROUPS_MAX, LANE_BATCH_DEFAULT_COMMANDS, LANE_BATCH_MAX_COMMANDS, LANE_CONCURRENCY_DEFAULT_BATCHES,
     LANE_CONCURRENCY_MAX_BATCHES, LANE_LEASE_MAX_SECONDS, LANE_LEASE_MIN_SECONDS, POPULAR_CACHE_TTL_MAX_SECONDS,
-    POPULAR_CACHE_TTL_MIN_SECONDS, QUEUE_DEPTH_DEFAULT_COMMANDS, QUEUE_DEPTH_MAX_COMMANDS, REQUEST_RETENTION_DEFAULT,
-    REQUEST_RETENTION_MIN_SECONDS,
+    POPULAR_CACHE_TTL_MIN_SECONDS, QUEUE_DEPTH_DEFAULT_COMMANDS, QUEUE_DEPTH_MAX_COMMANDS, QUEUE_MIN_REPLICAS_MAX,
+    REQUEST_RETENTION_DEFAULT, REQUEST_RETENTION_MIN_SECONDS,
 };
 use clap::builder::RangedU64ValueParser;
 use clap::{ArgAction, Args, ValueEnum};
@@ -46,13 +46,27 @@ pub struct ServicesArgs {
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true, value_parser = Secret::required)]
     pub database_url: Secret,
 
-    /// Redis: redis://host:port, rediss://… or redis+unix:///path/to/socket
+    /// Redis: redis://host:port, rediss://… or redis+unix:///path/to/socket; several nodes of a Cluster, or Sentinels, with commas
     #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true, value_parser = Secret::required)]
     pub redis_url: Secret,
+
+    /// What Sentinels call the master; REDIS_URL names the Sentinels then, with user and password of the Redis servers
+    #[arg(long, env = "REDIS_SENTINEL_MASTER", value_name = "NAME")]
+    pub redis_sentinel_master: Option<String>,
 
     /// Whether Redis must keep accepted requests on disk
     #[arg(long, env = "QUEUE_DURABILITY", value_enum, default_value_t = QueueDurability::Strict)]
     pub queue_durability: QueueDurability,
+}
+
+impl ServicesArgs {
+    /// Where Redis is.
+    ///
+    /// # Errors
+    /// When an address cannot be understood; it is not repeated, because it may hold a password.
+    pub fn redis_servers(&self) -> Result<lanes::Servers, lanes::Error> {
+        lanes::Servers::new(self.redis_url.expose(), self.redis_sentinel_master.as_deref())
+    }
 }
 
 /// What is demanded of Redis before a request is accepted.
@@ -156,6 +170,11 @@ pub struct DoorArgs {
     /// The proxies in front, as networks such as 10.0.0.0/8; only what they say of a caller's address is believed
     #[arg(long, env = "TRUSTED_PROXIES", value_name = "NETWORKS", default_value = "", hide_default_value = true)]
     pub trusted_proxies: TrustedProxies,
+
+    /// How many replicas of Redis must have a request before it is accepted (0–5)
+    #[arg(long, env = "QUEUE_MIN_REPLICAS", value_name = "REPLICAS", default_value_t = 0,
+          value_parser = RangedU64ValueParser::<u32>::new().range(0..=QUEUE_MIN_REPLICAS_MAX.into()))]
+    pub queue_min_replicas: u32,
 
     /// Whether the migrations are applied at the start
     #[arg(long, env = "MIGRATE_ON_START", value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]

@@ -53,10 +53,8 @@ pub const MIGRATION_WAIT_MAX_SECONDS: u64 = 60;
 
 // --- Redis ----------------------------------------------------------------------------------------------------------
 
-/// How long opening a connection may take.
-pub const REDIS_CONNECT_TIMEOUT_MS: u64 = 2_000;
-/// How long an answer may take. The driver's own 500 ms is shorter than an fsync on a busy disk.
-pub const REDIS_RESPONSE_TIMEOUT_MS: u64 = 2_000;
+/// Replicas that may be waited for: more would only make every answer as slow as the slowest of them.
+pub const QUEUE_MIN_REPLICAS_MAX: u32 = 5;
 
 // --- the lanes ------------------------------------------------------------------------------------------------------
 
@@ -139,7 +137,7 @@ const _: () = {
     assert!(CHANGE_STATEMENT_TIMEOUT_MS <= SESSION_STATEMENT_TIMEOUT_SECONDS * 1_000);
     assert!(MIGRATION_LOCK_TIMEOUT_SECONDS < MIGRATION_WAIT_MAX_SECONDS);
     // A lease is renewed at a third of it; by default one lost answer must not lose the lease.
-    assert!(REDIS_RESPONSE_TIMEOUT_MS < LANE_LEASE_DEFAULT_SECONDS * 1_000 / 3);
+    assert!(lanes::limits::RESPONSE_TIMEOUT.as_secs() < LANE_LEASE_DEFAULT_SECONDS / 3);
     assert!(LANE_LEASE_MIN_SECONDS <= LANE_LEASE_DEFAULT_SECONDS);
     assert!(LANE_LEASE_DEFAULT_SECONDS <= LANE_LEASE_MAX_SECONDS);
     assert!(LANE_BATCH_DEFAULT_COMMANDS <= LANE_BATCH_MAX_COMMANDS);

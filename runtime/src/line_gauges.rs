@@ -21,8 +21,8 @@ pub async fn keep_line_gauges(lines: Vec<Lanes>) {
         }
         // Settings can be changed while Redis runs, and nobody would tell us.
         if let Some(line) = lines.first()
-            && let Ok(mut redis) = line.link().redis().await
-            && let Err(error) = redis_durability::check(&mut redis).await
+            && let Ok(mut servers) = line.link().servers().await
+            && let Err(error) = redis_durability::check_all(&mut servers).await
         {
             tracing::debug!(%error, "Redis cannot be asked about its durability");
         }

@@ -20,6 +20,8 @@ pub struct Durability {
     pub maxmemory_policy: Option<String>,
     /// The version, `7.0.15`.
     pub version: String,
+    /// Replicas that are connected.
+    pub replicas: u32,
 }
 
 /// What follows from it.
@@ -47,8 +49,31 @@ impl Verdict {
     }
 }
 
-/// Asks Redis, and shows in metrics whether it keeps what it accepts. Where `CONFIG` is not permitted, `INFO` tells part
-/// of it.
+/// Asks every server that keeps a part of the lines, and shows in metrics whether all of them keep what they accept.
+///
+/// # Errors
+/// When one does not answer.
+pub async fn check_all(servers: &mut [impl ConnectionLike]) -> RedisResult<Vec<Durability>> {
+    let mut all = Vec::with_capacity(servers.len());
+    for server in servers {
+        all.push(check(server).await?);
+    }
+    let is_durable = judge_all(&all, QueueDurability::Strict) == Verdict::Durable;
+    metrics::redis_durable().set(f64::from(u8::from(is_durable)));
+    Ok(all)
+}
+
+/// The worst of what follows from several servers: the lines are as durable as the one that keeps least.
+pub fn judge_all(all: &[Durability], demanded: QueueDurability) -> Verdict {
+    let worst = |verdict: &Verdict| match verdict {
+        Verdict::Durable => 0,
+        Verdict::GivesUp(_) => 1,
+        Verdict::Refused(_) => 2,
+    };
+    all.iter().map(|one| judge(one, demanded)).max_by_key(worst).unwrap_or(Verdict::Durable)
+}
+
+/// Asks one server. Where `CONFIG` is not permitted, `INFO` tells part of it.
 ///
 /// # Errors
 /// When Redis does not answer.
@@ -61,18 +86,17 @@ pub async fn check(connection: &mut impl ConnectionLike) -> RedisResult<Durabili
         append_fsync: None,
         maxmemory_policy: info.get("maxmemory_policy"),
         version,
+        replicas: info.get("connected_slaves").unwrap_or_default(),
     };
     let seen = match config(connection).await? {
         Some(mut settings) => Durability {
             append_only: settings.remove("appendonly").map(|value| value == "yes").or(seen.append_only),
             append_fsync: settings.remove("appendfsync"),
             maxmemory_policy: settings.remove("maxmemory-policy").or(seen.maxmemory_policy),
-            version: seen.version,
+            ..seen
         },
         None => seen,
     };
-    let is_durable = judge(&seen, QueueDurability::Strict) == Verdict::Durable;
-    metrics::redis_durable().set(f64::from(u8::from(is_durable)));
     Ok(seen)
 }
 
@@ -210,6 +234,7 @@ mod tests {
             append_fsync: fsync.map(str::to_owned),
             maxmemory_policy: policy.map(str::to_owned),
             version: version.to_owned(),
+            replicas: 0,
         }
     }
 
@@ -247,6 +272,21 @@ mod tests {
         check(&redis("7.2", yes, None, keep), "refused", "gives up", &unknown);
         let all = ["appendonly is unknown", "appendfsync is unknown", "maxmemory-policy is unknown"];
         check(&redis("7.2", None, None, None), "refused", "gives up", &all);
+    }
+
+    #[test]
+    fn the_worst_server_decides() {
+        let good = redis("7.0.15", Some(true), Some("always"), Some("noeviction"));
+        let bad = redis("7.0.15", Some(false), Some("always"), Some("noeviction"));
+        let rows: [(&[&Durability], Verdict); 3] = [
+            (&[&good, &good], Verdict::Durable),
+            (&[&good, &bad], judge(&bad, QueueDurability::Relaxed)),
+            (&[&bad, &good], judge(&bad, QueueDurability::Relaxed)),
+        ];
+        for (all, want) in rows {
+            let all: Vec<_> = all.iter().copied().cloned().collect();
+            assert_eq!(judge_all(&all, QueueDurability::Relaxed), want, "{all:?}");
+        }
     }
 
     #[test]

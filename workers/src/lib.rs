@@ -92,13 +92,9 @@ pub async fn run(config: WorkersConfig) -> anyhow::Result<()> {
     let connections = workers_pool_connections(in_flight + TRANSACTIONS_MAX);
     let pool = postgres::pool(config.services.database_url.expose(), connections, "droplane-workers")?;
     let limits = LineLimits::new(config.lane.max_depth);
-    let link = Link::new(
-        config.services.redis_url.expose(),
-        groups.clone(),
-        limits,
-        Arc::new(PostgresArchive::new(pool.clone())),
-        Some(observe_script),
-    )?;
+    let servers = config.services.redis_servers().context("REDIS_URL")?;
+    let archive = Arc::new(PostgresArchive::new(pool.clone()));
+    let link = Link::new(servers, groups.clone(), limits, archive, Some(observe_script), 0);
     let gateway = Gateway::new(&config.gateway, config.targets.allow_private_http_targets)?;
     let charges = Lanes::new(link.clone(), lane_group(Group::CHARGE), limits);
     let books = Books::new(pool.clone());
@@ -119,7 +115,7 @@ pub async fn run(config: WorkersConfig) -> anyhow::Result<()> {
     let worked = match started {
         Ok(true) => {
             let all = groups.into_iter().map(|group| Lanes::new(link.clone(), group, limits)).collect();
-            work(&config, parts, (books, gateway), link.client(), all, &name, shutdown).await
+            work(&config, parts, (books, gateway), &link, all, &name, shutdown).await
         }
         Ok(false) => Ok(()),
         Err(error) => Err(error),
@@ -138,8 +134,7 @@ fn parts(
     settlement: Settlement,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<cron::Parts> {
-    let popular = popular::Cache::new(pool.clone(), link.client(), config.popular.cache_ttl)
-        .context("making the cache of popular products")?;
+    let popular = popular::Cache::new(pool.clone(), link.clone(), config.popular.cache_ttl);
     let allow_private_http = config.targets.allow_private_http_targets;
     let order_sync = OrderSync::new(&config.sync, allow_private_http, pool.clone(), shutdown.clone())?;
     let smtp = config.mails.smtp_url.as_ref().filter(|url| !url.expose().is_empty());
@@ -156,7 +151,7 @@ async fn work(
     config: &WorkersConfig,
     parts: cron::Parts,
     (books, gateway): (Books, Option<Gateway>),
-    client: &redis::Client,
+    link: &Link,
     all: Vec<Lanes>,
     name: &str,
     shutdown: CancellationToken,
@@ -167,7 +162,7 @@ async fn work(
         if gateway.is_none() {
             tracing::warn!("without PAYMENT_GATEWAY_URL nobody can be charged; charges wait in their line");
         }
-        let announcer = parts.order_sync.as_ref().map(|_| Announcer::start(client)).transpose()?;
+        let announcer = parts.order_sync.as_ref().map(|_| Announcer::start(link));
         let shop = ShopParts { pool: parts.pool.clone(), books, gateway, announcer, shutdown: shutdown.clone() };
         let shop = Shop::new(shop, config.lane.lease, name, all.iter().cloned());
         monitor = with_lanes(monitor, config, shop, &all, name);
@@ -177,9 +172,10 @@ async fn work(
             monitor = with_schedule(monitor, &every("* * * * * *"), job, &parts, name);
         }
     }
-    let announced = parts.order_sync.clone().filter(|_| config.only.contains(&Part::Sync)).map(|order_sync| {
-        tokio::spawn(announce::listen(client.clone(), order_sync, name.to_owned(), shutdown.clone()))
-    });
+    let announced =
+        parts.order_sync.clone().filter(|_| config.only.contains(&Part::Sync)).map(|order_sync| {
+            tokio::spawn(announce::listen(link.clone(), order_sync, name.to_owned(), shutdown.clone()))
+        });
     if config.only.contains(&Part::Cron) {
         monitor = with_schedule(monitor, &config.popular_refresh_cron, cron::Job::Popular, &parts, name);
         monitor = with_schedule(monitor, &every("5/10 * * * * *"), cron::Job::Retention, &parts, name);
@@ -282,7 +278,7 @@ async fn wait_for_services(
             }
             tokio::time::sleep(SERVICE_WAIT).await;
         };
-        let verdict = redis_durability::judge(&durability, config.services.queue_durability);
+        let verdict = redis_durability::judge_all(&durability, config.services.queue_durability);
         if let Some(given_up) = verdict.into_check().map_err(anyhow::Error::msg)? {
             tracing::warn!("{given_up}");
         }
@@ -294,16 +290,16 @@ async fn wait_for_services(
     }
 }
 
-/// Asks over a connection of its own: nothing is written to a Redis that may be refused.
-async fn ask_durability(link: &Link) -> anyhow::Result<redis_durability::Durability> {
-    let mut redis = link.client().get_multiplexed_async_connection().await.context("connecting to Redis")?;
-    redis_durability::check(&mut redis).await.context("asking Redis how durable it is")
+/// Asks over connections of its own: nothing is written to a Redis that may be refused.
+async fn ask_durability(link: &Link) -> anyhow::Result<Vec<redis_durability::Durability>> {
+    let mut servers = link.servers().await?;
+    redis_durability::check_all(&mut servers).await.context("asking Redis how durable it is")
 }
 
 /// What `/readyz` says of Redis.
 async fn redis_is_durable(link: Link, demanded: QueueDurability) -> Result<Option<String>, String> {
     let durability = ask_durability(&link).await.map_err(|error| format!("cannot be asked: {error:#}"))?;
-    redis_durability::judge(&durability, demanded).into_check()
+    redis_durability::judge_all(&durability, demanded).into_check()
 }
 
 /// Runs the audit once, prints it, and says by the exit code whether every promise holds.

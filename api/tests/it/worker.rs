@@ -29,7 +29,8 @@ impl Worker {
     pub fn of(shop: &Shop, group: &str) -> Worker {
         let group: lanes::Group = group.parse().unwrap();
         let limits = LineLimits::new(1_000_000);
-        let link = Link::new(&shop.redis.url(), vec![group.clone()], limits, Arc::new(Nothing), None).unwrap();
+        let servers = lanes::Servers::new(&shop.redis.url(), None).unwrap();
+        let link = Link::new(servers, vec![group.clone()], limits, Arc::new(Nothing), None, 0);
         Worker { lanes: Lanes::new(link, group, limits) }
     }
 

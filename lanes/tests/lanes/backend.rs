@@ -259,7 +259,8 @@ async fn a_slow_batch_keeps_its_lease() {
     let limits = LineLimits::new(100);
     let group = line.lanes.group().clone();
     let archive = Arc::clone(&line.archive) as Arc<dyn lanes::Archive>;
-    let link = Link::new(&line.redis.url(), vec![group.clone()], limits, archive, Some(count_renewals)).unwrap();
+    let servers = lanes::Servers::new(&line.redis.url(), None).unwrap();
+    let link = Link::new(servers, vec![group.clone()], limits, archive, Some(count_renewals), 0);
     let watched = Lanes::new(link, group, limits);
     let handler: Handler = Arc::new(|batch: Arc<Batch>| {
         async move {

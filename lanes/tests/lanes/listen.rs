@@ -30,7 +30,7 @@ async fn every_batch_is_told_once_with_all_its_outcomes() {
                 told.lock().unwrap().push(decisions.collect());
             };
             let count = || _ = connected.fetch_add(1, Ordering::SeqCst);
-            listen_decided(lanes.link().client(), lanes.link().groups(), count, note).await;
+            listen_decided(lanes.link(), count, note).await;
         })
     };
     until("the listener to connect", || connected.load(Ordering::SeqCst) == 1).await;
@@ -75,7 +75,7 @@ async fn a_silent_connection_is_asked_and_kept() {
     let listening = {
         let (lanes, connected) = (line.lanes.clone(), Arc::clone(&connected));
         let count = move || _ = connected.fetch_add(1, Ordering::SeqCst);
-        tokio::spawn(async move { listen_wake(lanes.link().client(), lanes.group(), count).await })
+        tokio::spawn(async move { listen_wake(lanes.link(), lanes.group(), count).await })
     };
     until("the listener to connect", || connected.load(Ordering::SeqCst) == 1).await;
     let before = calls_of(&line.redis, "ping");
@@ -94,7 +94,7 @@ async fn sleepers_are_woken_by_whatever_readies_somebody() {
     let listening = {
         let (lanes, woken) = (lanes.clone(), Arc::clone(&woken));
         tokio::spawn(async move {
-            listen_wake(lanes.link().client(), lanes.group(), || _ = woken.fetch_add(1, Ordering::SeqCst)).await;
+            listen_wake(lanes.link(), lanes.group(), || _ = woken.fetch_add(1, Ordering::SeqCst)).await;
         })
     };
     let mut expected = 1; // The connection itself.

@@ -46,7 +46,7 @@ async fn scripts_survive_being_forgotten() {
 }
 
 async fn connection_id(line: &Line) -> u64 {
-    let mut redis = line.lanes.link().redis().await.unwrap();
+    let mut redis = line.lanes.link().routed("");
     redis::cmd("CLIENT").arg("ID").query_async(&mut redis).await.unwrap()
 }
 
@@ -59,6 +59,7 @@ fn cut_connections(line: &Line) {
 async fn a_cut_connection_is_replaced_and_nobody_notices() {
     let line = line();
     let appender = Appender::start(line.lanes.clone());
+    line.lanes.link().connect().await.unwrap();
     for expected in 1..=20 {
         let before = connection_id(&line).await;
         cut_connections(&line);
@@ -115,8 +116,9 @@ async fn the_appender_repeats_what_timed_out_by_itself() {
     let limits = LineLimits::new(1_000);
     let group = line.lanes.group().clone();
     let archive = Arc::clone(&line.archive) as Arc<dyn lanes::Archive>;
-    let link = Link::new(&line.redis.url(), vec![group.clone()], limits, archive, Some(watch_for_a_failed_append));
-    let lanes = lanes::Lanes::new(link.unwrap(), group, limits);
+    let servers = lanes::Servers::new(&line.redis.url(), None).unwrap();
+    let link = Link::new(servers, vec![group.clone()], limits, archive, Some(watch_for_a_failed_append), 0);
+    let lanes = lanes::Lanes::new(link, group, limits);
     accepted(&lanes, &["a"]).await;
     let appender = Appender::start(lanes.clone());
     line.redis.sigstop();

@@ -82,7 +82,8 @@ pub fn line() -> Line {
 pub fn lanes_on(url: &str, group: &str, depth_max: u64, archive: &Arc<MemoryArchive>) -> Lanes {
     let limits = LineLimits::new(depth_max);
     let group = group_named(group);
-    let link = Link::new(url, vec![group.clone()], limits, Arc::clone(archive) as Arc<dyn Archive>, None).unwrap();
+    let servers = lanes::Servers::new(url, None).unwrap();
+    let link = Link::new(servers, vec![group.clone()], limits, Arc::clone(archive) as Arc<dyn Archive>, None, 0);
     Lanes::new(link, group, limits)
 }
 

@@ -85,7 +85,9 @@ fn the_variables_and_their_defaults_are_those_of_the_contract() {
         ("POPULAR_CACHE_TTL", "5m"),
         ("QUEUE_DURABILITY", "strict"),
         ("QUEUE_MAX_DEPTH", "1000000"),
+        ("QUEUE_MIN_REPLICAS", "0"),
         ("RATE_LIMIT_PER_USER", "50/s"),
+        ("REDIS_SENTINEL_MASTER", ""),
         ("REDIS_URL", ""),
         ("REQUEST_RETENTION", "7d"),
         ("RUST_LOG", "info"),
@@ -148,6 +150,8 @@ fn what_is_accepted() {
     check(&["--queue-max-depth", "50000001"], false);
     check(&["--queue-durability", "relaxed"], true);
     check(&["--queue-durability", "none"], false);
+    check(&["--queue-min-replicas", "5"], true);
+    check(&["--queue-min-replicas", "6"], false);
     check(&["--popular-cache-ttl", "1s"], true);
     check(&["--popular-cache-ttl", "999ms"], false);
     check(&["--popular-cache-ttl", "25h"], false);
@@ -183,6 +187,7 @@ fn help_names_the_limits_that_hold() {
     check("lease", format!("({LANE_LEASE_MIN_SECONDS}s–{LANE_LEASE_MAX_SECONDS}s)"));
     check("concurrency", format!("(1–{LANE_CONCURRENCY_MAX_BATCHES})"));
     check("max_depth", format!("(at most {QUEUE_DEPTH_MAX_COMMANDS})"));
+    check("queue_min_replicas", format!("(0–{QUEUE_MIN_REPLICAS_MAX})"));
     check("coupon_groups", format!("(1–{COUPON_GROUPS_MAX})"));
     check("request_retention", format!("(at least {}h)", REQUEST_RETENTION_MIN_SECONDS / 3_600));
     check("metrics_addr", format!("{API_METRICS_ADDR} (api), {WORKERS_METRICS_ADDR} (workers)"));

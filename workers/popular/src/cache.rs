@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, RedisResult};
-use runtime::limits::{REDIS_CONNECT_TIMEOUT_MS, REDIS_RESPONSE_TIMEOUT_MS};
+use lanes::Link;
+use redis::RedisResult;
 use runtime::metrics::{self, popular_cache};
 use sqlx::PgPool;
 use tokio::sync::{Mutex, Semaphore};
@@ -28,7 +27,7 @@ pub struct Cache(Arc<Shared>);
 
 struct Shared {
     pool: PgPool,
-    redis: ConnectionManager,
+    link: Link,
     ttl: Duration,
     /// The last answer to each question, behind a lock that is held while it is looked for. Questions are few: their
     /// bounds allow 1,500.
@@ -44,17 +43,9 @@ impl std::fmt::Debug for Cache {
 
 impl Cache {
     /// A cache whose answers are kept for `ttl` (at least 1 s). Redis is connected to when it is first needed.
-    ///
-    /// # Errors
-    /// When the client's settings cannot work.
-    pub fn new(pool: PgPool, client: &Client, ttl: Duration) -> RedisResult<Cache> {
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(0)
-            .set_connection_timeout(Some(Duration::from_millis(REDIS_CONNECT_TIMEOUT_MS)))
-            .set_response_timeout(Some(Duration::from_millis(REDIS_RESPONSE_TIMEOUT_MS)));
-        let redis = ConnectionManager::new_lazy_with_config(client.clone(), config)?;
+    pub fn new(pool: PgPool, link: Link, ttl: Duration) -> Cache {
         let (answers, counting) = (StdMutex::default(), Semaphore::new(COUNTS_IN_FLIGHT_MAX));
-        Ok(Cache(Arc::new(Shared { pool, redis, ttl, answers, counting })))
+        Cache(Arc::new(Shared { pool, link, ttl, answers, counting }))
     }
 
     /// The answer, the JSON of a [`Popular`](crate::Popular), at most as old as the cache keeps it. Without Redis it is counted here and kept for a moment.
@@ -120,8 +111,9 @@ impl Cache {
             return Ok(Look::Kept(json));
         }
         let mut promising = redis::cmd("SET");
-        promising.arg(promise_key(question)).arg(promise).arg("NX").arg("PX").arg(milliseconds(FILL_MAX));
-        let promised: Option<String> = promising.query_async(&mut self.0.redis.clone()).await?;
+        let key = promise_key(question);
+        promising.arg(&key).arg(promise).arg("NX").arg("PX").arg(milliseconds(FILL_MAX));
+        let promised: Option<String> = promising.query_async(&mut self.0.link.routed(&key)).await?;
         if promised.is_none() {
             return Ok(Look::Somebodys);
         }
@@ -137,7 +129,8 @@ impl Cache {
 
     async fn look(&self, question: Question) -> RedisResult<Option<Arc<str>>> {
         let mut looking = redis::cmd("GET");
-        let kept: Option<String> = looking.arg(question.key()).query_async(&mut self.0.redis.clone()).await?;
+        let key = question.key();
+        let kept: Option<String> = looking.arg(&key).query_async(&mut self.0.link.routed(&key)).await?;
         Ok(kept.map(Into::into))
     }
 
@@ -155,14 +148,16 @@ impl Cache {
 
     async fn keep(&self, question: Question, json: &str) -> RedisResult<()> {
         let mut keeping = redis::cmd("SET");
-        keeping.arg(question.key()).arg(json).arg("PX").arg(milliseconds(self.0.ttl));
-        keeping.query_async(&mut self.0.redis.clone()).await
+        let key = question.key();
+        keeping.arg(&key).arg(json).arg("PX").arg(milliseconds(self.0.ttl));
+        keeping.query_async(&mut self.0.link.routed(&key)).await
     }
 
     /// Ends the promise, if it is still ours. Between the two commands it may run out and be given to somebody else: then
     /// two count, which costs time and harms nobody.
     async fn take_back(&self, question: Question, promise: &str) -> RedisResult<()> {
-        let (mut redis, key) = (self.0.redis.clone(), promise_key(question));
+        let key = promise_key(question);
+        let mut redis = self.0.link.routed(&key);
         let held: Option<String> = redis::cmd("GET").arg(&key).query_async(&mut redis).await?;
         if held.as_deref() == Some(promise) {
             redis::cmd("DEL").arg(&key).query_async::<()>(&mut redis).await?;

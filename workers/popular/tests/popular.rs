@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use futures::future::join_all;
+use futures::future::{BoxFuture, join_all};
+use lanes::{Archive, ArchiveError, Floor, Group, LineLimits, Link, Servers};
 use popular::{Cache, Question, Ranked, count, seal_hours};
 use runtime::metrics::{Known, Process, PrometheusHandle};
 use runtime::postgres::{Timeouts, begin};
@@ -179,6 +181,20 @@ async fn a_year_of_real_orders_is_counted_exactly() {
     assert!(compare(&pool, Utc::now()).await > 700, "there was something to compare");
 }
 
+/// There are no lines here, so nobody asks what was decided.
+struct Nothing;
+
+impl Archive for Nothing {
+    fn floor<'a>(&'a self, _: &'a Group) -> BoxFuture<'a, Result<Floor, ArchiveError>> {
+        Box::pin(std::future::ready(Ok(Floor::default())))
+    }
+}
+
+fn link(redis: &Redis) -> Link {
+    let servers = Servers::new(&redis.url(), None).expect("an address");
+    Link::new(servers, Vec::new(), LineLimits::new(1), Arc::new(Nothing), None, 0)
+}
+
 /// Counts are counted for the whole process, so only one test at a time has caches.
 static CACHES: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
@@ -189,10 +205,10 @@ async fn many_who_ask_at_once_wait_for_one_count() {
     let pool = shop().await;
     insert(&pool, &[(Utc::now() - TimeDelta::hours(1), ["P1".to_owned()].into())]).await;
     let redis = Redis::start(RedisOptions::default()).expect("Redis");
-    let client = redis::Client::open(redis.url()).expect("a client");
+    let link = link(&redis);
     let ttl = Duration::from_secs(300);
     // As many processes would: they share nothing but Redis and Postgres.
-    let caches: Vec<Cache> = (0..4).map(|_| Cache::new(pool.clone(), &client, ttl).expect("a cache")).collect();
+    let caches: Vec<Cache> = (0..4).map(|_| Cache::new(pool.clone(), link.clone(), ttl)).collect();
     let metrics = runtime::metrics::install(Process::Api, &Known::default()).expect("the only recorder");
     let before = counts(&metrics);
     let asked = (0..CALLERS).map(|caller| {
@@ -211,7 +227,7 @@ async fn many_who_ask_at_once_wait_for_one_count() {
 
     redis.command(&["DEL", "popular:3days:5"]).expect("gone");
     redis.command(&["SET", "popular:3days:5:counting", "somebody", "PX", "700"]).expect("promised");
-    let fresh = Cache::new(pool.clone(), &client, ttl).expect("a cache");
+    let fresh = Cache::new(pool.clone(), link.clone(), ttl);
     fresh.get(Question::USUAL).await.expect("whoever promised and died is not waited for for ever");
     assert_eq!(counts(&metrics) - before, 2);
     fresh.refresh(Question::USUAL).await.expect("counted anew");
@@ -223,8 +239,8 @@ async fn who_hangs_up_while_counting_leaves_the_answer_to_the_others() {
     let _alone = CACHES.lock().await;
     let pool = shop().await;
     let redis = Redis::start(RedisOptions::default()).expect("Redis");
-    let client = redis::Client::open(redis.url()).expect("a client");
-    let cache = Cache::new(pool.clone(), &client, Duration::from_secs(300)).expect("a cache");
+    let link = link(&redis);
+    let cache = Cache::new(pool.clone(), link.clone(), Duration::from_secs(300));
     let mut holding = begin(&pool, Timeouts::SNAPSHOT).await.expect("a transaction");
     sqlx::query("lock table product_hours in access exclusive mode").execute(&mut *holding).await.expect("locked");
     let asking = tokio::spawn(async move { cache.get(Question::USUAL).await });

@@ -64,7 +64,8 @@ impl World {
         runtime::postgres::migrate(&pool).await.expect("the schema");
         let groups = [Group::coupon(&"C1".parse().expect("an id"), 1), Group::ORDER].map(lane_group);
         let archive = Arc::new(PostgresArchive::new(pool.clone()));
-        let link = Link::new(&redis.url(), groups.to_vec(), limits(), archive, None).expect("a Redis address");
+        let servers = lanes::Servers::new(&redis.url(), None).expect("a Redis address");
+        let link = Link::new(servers, groups.to_vec(), limits(), archive, None, 0);
         let folder = tempfile::tempdir().expect("a folder");
         Self {
             redis_url: redis.url(),

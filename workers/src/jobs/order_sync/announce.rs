@@ -11,8 +11,8 @@ use apalis_core::task::data::Data;
 use apalis_redis::{Config, RedisStorage};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, Pipeline};
+use lanes::{Link, RoutedConnection};
+use redis::Pipeline;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -53,16 +53,13 @@ const WORKER_KEPT_SECONDS: i64 = 3_600;
 /// The pause before a worker whose Redis failed is started again.
 const FAULT_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long an answer of Redis may take here.
-const RESPONSE_MAX: Duration = Duration::from_secs(5);
-
 /// Orders that a worker is to look at.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Announcement {
     orders: Vec<Uuid>,
 }
 
-type Storage = RedisStorage<Announcement, ConnectionManager>;
+type Storage = RedisStorage<Announcement, RoutedConnection>;
 
 fn config() -> Config {
     Config::default()
@@ -75,9 +72,8 @@ fn config() -> Config {
         .emit_events(false)
 }
 
-fn connection(client: &Client) -> anyhow::Result<ConnectionManager> {
-    let config = ConnectionManagerConfig::new().set_number_of_retries(0).set_response_timeout(Some(RESPONSE_MAX));
-    ConnectionManager::new_lazy_with_config(client.clone(), config).context("making the queue of announced orders")
+fn connection(link: &Link) -> RoutedConnection {
+    link.routed(&format!("{QUEUE}:"))
 }
 
 /// Announces the orders of committed batches. A copy shares the task that does it.
@@ -86,11 +82,8 @@ pub(crate) struct Announcer(mpsc::Sender<Vec<Uuid>>);
 
 impl Announcer {
     /// Starts the task, which ends when the last copy is gone.
-    ///
-    /// # Errors
-    /// Never for an address that the lines are reached at.
-    pub(crate) fn start(client: &Client) -> anyhow::Result<Announcer> {
-        let connection = connection(client)?;
+    pub(crate) fn start(link: &Link) -> Announcer {
+        let connection = connection(link);
         let (sender, mut batches) = mpsc::channel::<Vec<Uuid>>(BATCHES_MAX);
         tokio::spawn(async move {
             let mut failing = false;
@@ -102,7 +95,7 @@ impl Announcer {
                 failing = pushed.is_err();
             }
         });
-        Ok(Announcer(sender))
+        Announcer(sender)
     }
 
     /// Announces orders that are committed. Never waits: whoever is not announced is found by the sweep.
@@ -114,7 +107,7 @@ impl Announcer {
     }
 }
 
-async fn push(mut connection: ConnectionManager, orders: &[Uuid]) -> anyhow::Result<()> {
+async fn push(mut connection: RoutedConnection, orders: &[Uuid]) -> anyhow::Result<()> {
     let config = config();
     let mut question = redis::pipe();
     question.zcard(config.scheduled_jobs_set()).llen(config.active_jobs_list());
@@ -132,12 +125,12 @@ async fn push(mut connection: ConnectionManager, orders: &[Uuid]) -> anyhow::Res
 /// Looks at announced orders until the process shall end. The worker dies of every fault of Redis, so it is started again,
 /// each time under a name that was never used.
 pub(crate) async fn listen(
-    client: Client,
+    link: Link,
     order_sync: OrderSync,
     name: String,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let connection = connection(&client)?;
+    let connection = connection(&link);
     let mut failing = false;
     for start in 0_u64.. {
         let worker = format!("{name}-announced-{start}");
@@ -159,7 +152,7 @@ pub(crate) async fn listen(
 }
 
 fn work(
-    connection: ConnectionManager,
+    connection: RoutedConnection,
     order_sync: OrderSync,
     name: &str,
     shutdown: CancellationToken,
@@ -184,7 +177,7 @@ async fn look(announcement: Announcement, order_sync: Data<OrderSync>) {
     }
 }
 
-async fn keep_trimming(mut connection: ConnectionManager, worker: &str) -> std::convert::Infallible {
+async fn keep_trimming(mut connection: RoutedConnection, worker: &str) -> std::convert::Infallible {
     let config = Arc::new(config());
     let mut ticks = tokio::time::interval(TRIM_EVERY);
     loop {
@@ -199,7 +192,7 @@ async fn keep_trimming(mut connection: ConnectionManager, worker: &str) -> std::
 }
 
 /// Deletes messages that are done. Their names go last, so that a trim that dies is made up for.
-async fn trim(connection: &mut ConnectionManager, config: &Config, set: &str) -> redis::RedisResult<()> {
+async fn trim(connection: &mut RoutedConnection, config: &Config, set: &str) -> redis::RedisResult<()> {
     let mut question = Pipeline::new();
     question.srandmember_multiple(set, TRIMMED_TOGETHER_MAX);
     let (done,): (Vec<String>,) = question.query_async(connection).await?;

@@ -1,0 +1,222 @@
+//! Where Redis is: one server, the nodes of a Cluster, or whichever server Sentinels call the master.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError,
+    RedisResult, ServerErrorKind, TlsMode,
+    aio::MultiplexedConnection,
+    sentinel::{Sentinel, SentinelNodeConnectionInfo},
+};
+
+use crate::{
+    Error,
+    limits::{CONNECT_TIMEOUT, REDIRECTS_MAX, RESPONSE_TIMEOUT},
+};
+
+/// The addresses of Redis, and how the one that serves a key is found among them. A node of a Cluster says itself where a
+/// key lives, so whether there is a Cluster need not be told.
+#[derive(Clone)]
+pub struct Servers(Arc<Addresses>);
+
+struct Addresses {
+    all: Vec<ConnectionInfo>,
+    /// Which one answered last: the first to be asked, because each that is gone costs a time-out.
+    answered: AtomicUsize,
+    /// What Sentinels call the master; the addresses are theirs then, with the login and the TLS of the server.
+    master: Option<String>,
+}
+
+impl Servers {
+    /// Addresses behind one another, with commas between them: of one server, of some nodes of a Cluster, or, where the
+    /// name of a master is given, of the Sentinels that know it by that name. User and password are those of the servers;
+    /// Sentinels are asked without.
+    ///
+    /// # Errors
+    /// When an address cannot be understood.
+    pub fn new(urls: &str, sentinel_master: Option<&str>) -> Result<Self, Error> {
+        let all = split(urls).iter().map(|url| address(url)).collect::<RedisResult<_>>().map_err(Error::Address)?;
+        let master = sentinel_master.map(str::to_owned);
+        Ok(Self(Arc::new(Addresses { all, answered: AtomicUsize::new(0), master })))
+    }
+
+    /// A connection to the server that serves `key`, and its address. `known` are more servers that may know it.
+    pub(crate) async fn connect(
+        &self,
+        key: &str,
+        known: &[ConnectionInfo],
+    ) -> RedisResult<(ConnectionInfo, MultiplexedConnection)> {
+        if let Some(name) = &self.0.master {
+            let master = self.ask_sentinels(name).await?;
+            return follow(master, key).await;
+        }
+        let count = self.0.all.len();
+        let first = self.0.answered.load(Ordering::Relaxed);
+        let mut failure = None;
+        for at in (0..count).map(|step| (first + step) % count) {
+            match follow(self.0.all[at].clone(), key).await {
+                Ok(found) => {
+                    self.0.answered.store(at, Ordering::Relaxed);
+                    return Ok(found);
+                }
+                Err(error) => failure = Some(error),
+            }
+        }
+        for server in known {
+            if let Ok(found) = follow(server.clone(), key).await {
+                return Ok(found);
+            }
+        }
+        Err(failure.unwrap_or_else(|| (ErrorKind::InvalidClientConfig, "there is no address").into()))
+    }
+
+    async fn ask_sentinels(&self, name: &str) -> RedisResult<ConnectionInfo> {
+        let first = &self.0.all[0];
+        let tls = match first.addr() {
+            ConnectionAddr::TcpTls { insecure: true, .. } => Some(TlsMode::Insecure),
+            ConnectionAddr::TcpTls { .. } => Some(TlsMode::Secure),
+            _ => None,
+        };
+        let mut node = SentinelNodeConnectionInfo::default().set_redis_connection_info(first.redis_settings().clone());
+        if let Some(tls) = tls {
+            node = node.set_tls_mode(tls);
+        }
+        let sentinels = self.0.all.iter().map(|at| {
+            let settings = at.redis_settings().clone();
+            at.clone().set_redis_settings(without_login(&settings))
+        });
+        let client = Sentinel::build(sentinels.collect())?.async_master_for(name, Some(&node)).await?;
+        Ok(client.get_connection_info().clone())
+    }
+}
+
+fn without_login(settings: &redis::RedisConnectionInfo) -> redis::RedisConnectionInfo {
+    redis::RedisConnectionInfo::default().set_protocol(settings.protocol()).set_skip_set_lib_name()
+}
+
+/// A comma inside of an address, for example in a password, does not end it.
+fn split(urls: &str) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for part in urls.split(',') {
+        match all.last_mut() {
+            Some(last) if !part.contains("://") => {
+                last.push(',');
+                last.push_str(part);
+            }
+            _ => all.push(part.trim().to_owned()),
+        }
+    }
+    all
+}
+
+fn address(url: &str) -> RedisResult<ConnectionInfo> {
+    let info = url.into_connection_info()?;
+    // A login with few rights may not tell Redis what the client library is called, and each connection would leave a
+    // refusal in its ACL log.
+    let settings = info.redis_settings().clone().set_skip_set_lib_name();
+    Ok(info.set_redis_settings(settings))
+}
+
+/// Goes where a node of a Cluster sends us, until one answers for the key itself.
+async fn follow(mut at: ConnectionInfo, key: &str) -> RedisResult<(ConnectionInfo, MultiplexedConnection)> {
+    for _ in 0..=REDIRECTS_MAX {
+        let mut connection = connect_to(&at).await?;
+        match redis::cmd("EXISTS").arg(key).query_async::<redis::Value>(&mut connection).await {
+            Ok(_) => return Ok((at, connection)),
+            Err(error) if is_elsewhere(&error) => at = redirected(&at, &error)?,
+            Err(error) => return Err(error),
+        }
+    }
+    Err((ErrorKind::Client, "the nodes of the Cluster send us round in a circle").into())
+}
+
+/// A connection to this very server.
+pub(crate) async fn connect_to(at: &ConnectionInfo) -> RedisResult<MultiplexedConnection> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_response_timeout(Some(RESPONSE_TIMEOUT));
+    Client::open(at.clone())?.get_multiplexed_async_connection_with_config(&config).await
+}
+
+/// Whether the answer says that another node serves the key.
+pub(crate) fn is_elsewhere(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::Moved)
+}
+
+/// The address in a MOVED, reached in the same way as the node that said it.
+fn redirected(from: &ConnectionInfo, error: &RedisError) -> RedisResult<ConnectionInfo> {
+    let place = error.redirect_node().and_then(|(place, _)| place.rsplit_once(':'));
+    let parsed = place.and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    let (host, port): (&str, u16) =
+        parsed.ok_or((ErrorKind::Client, "a node of the Cluster sends us to an address that cannot be read"))?;
+    let (own_host, tls) = match from.addr() {
+        ConnectionAddr::TcpTls { host, insecure, tls_params, .. } => {
+            (host.as_str(), Some((*insecure, tls_params.clone())))
+        }
+        ConnectionAddr::Tcp(host, _) => (host.as_str(), None),
+        _ => ("127.0.0.1", None),
+    };
+    // A node that does not know its own address means the one that it was reached at.
+    let host = if host.is_empty() || host == "?" { own_host } else { host }.to_owned();
+    let addr = match tls {
+        Some((insecure, tls_params)) => ConnectionAddr::TcpTls { host, port, insecure, tls_params },
+        None => ConnectionAddr::Tcp(host, port),
+    };
+    Ok(from.clone().set_addr(addr))
+}
+
+impl std::fmt::Debug for Servers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let all: Vec<_> = self.0.all.iter().map(|at| at.addr().to_string()).collect();
+        f.debug_struct("Servers").field("addresses", &all).field("master", &self.0.master).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_told_apart() {
+        let rows: [(&str, &[&str]); 4] = [
+            ("redis://a:1", &["a:1"]),
+            ("redis://u:p@a:1,redis://b:2 , rediss://c:3", &["a:1", "b:2", "c:3"]),
+            ("redis://u:p,q@a:1,redis://u:p,q@b", &["a:1", "b:6379"]),
+            ("redis+unix:///a,b", &["/a,b"]),
+        ];
+        for (urls, want) in rows {
+            let servers = Servers::new(urls, None).unwrap_or_else(|error| panic!("{urls}: {error}"));
+            let got: Vec<_> = servers.0.all.iter().map(|at| at.addr().to_string()).collect();
+            assert_eq!(got, want, "{urls}");
+        }
+        for bad in ["", "http://a", ",redis://a", "redis://a,http://b"] {
+            assert!(Servers::new(bad, None).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_node_sends_on() {
+        let rows = [
+            ("redis://u:p@a:1", "MOVED 7 b:2", Some("b:2")),
+            ("redis://u:p@a:1", "MOVED 7 ::1:2", Some("::1:2")),
+            ("redis://u:p@a:1", "MOVED 7 :2", Some("a:2")),
+            ("rediss://a:1", "MOVED 7 ?:2", Some("a:2")),
+            ("redis+unix:///a", "MOVED 7 :2", Some("127.0.0.1:2")),
+            ("redis://a:1", "MOVED 7 b", None),
+            ("redis://a:1", "MOVED 7 b:many", None),
+        ];
+        for (from, said, want) in rows {
+            let said = redis::parse_redis_value(format!("-{said}\r\n").as_bytes());
+            let Ok(redis::Value::ServerError(said)) = said else { panic!("{said:?} is no refusal") };
+            let (from, error) = (address(from).expect("an address"), RedisError::from(said));
+            assert!(is_elsewhere(&error), "{error}");
+            let to = redirected(&from, &error).ok();
+            assert_eq!(to.as_ref().map(|to| to.addr().to_string()).as_deref(), want, "{error}");
+            let login = |at: &ConnectionInfo| at.redis_settings().username().map(str::to_owned);
+            assert!(to.is_none_or(|to| login(&to) == login(&from)), "the login goes along");
+        }
+    }
+}
