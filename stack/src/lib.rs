@@ -28,7 +28,7 @@ pub use ports::free_port;
 pub use postgres::{Postgres, PostgresOptions, Row, Shutdown, as_role, fresh_database};
 pub use process::{Launch, Process};
 pub use prometheus::{Prometheus, PrometheusTools};
-pub use redis::{Redis, RedisOptions, RedisUsers};
+pub use redis::{Redis, RedisCluster, RedisOptions, RedisSentinels, RedisUsers};
 pub use wait::{try_wait_for, try_wait_for_async, wait_for, wait_for_async};
 
 /// Tells of a test that looks at nothing on this machine, and why. It goes past the capture of a test's output, or nobody

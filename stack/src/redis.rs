@@ -1,6 +1,8 @@
 //! A private Redis.
 
+mod cluster;
 mod command;
+mod sentinel;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,9 @@ use crate::process::{Launch, Process};
 use crate::start::{Attempt, start};
 use crate::tools::{Found, Tool, find_or_install};
 use crate::url;
+
+pub use cluster::RedisCluster;
+pub use sentinel::RedisSentinels;
 
 const SOCKET: &str = "redis.sock";
 /// On SIGTERM Redis writes out what is left of its append-only file.

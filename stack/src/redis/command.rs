@@ -1,6 +1,7 @@
-//! Just enough of Redis' protocol to send one command over the unix socket.
+//! Just enough of Redis' protocol to send one command.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -19,12 +20,26 @@ pub(super) fn is_ready(socket: &Path, login: Option<(&str, &str)>) -> bool {
 
 /// Sends one command, as this user and with their password where one is named.
 pub(super) fn send(socket: &Path, login: Option<(&str, &str)>, words: &[&str]) -> Result<String> {
-    let name = words.first().copied().unwrap_or_default();
-    let mut stream = UnixStream::connect(socket).with_context(|| format!("connecting to {}", socket.display()))?;
+    let stream = UnixStream::connect(socket).with_context(|| format!("connecting to {}", socket.display()))?;
     stream.set_read_timeout(Some(Duration::from_secs(ANSWER_MAX_S))).context("setting a time-out")?;
-    let mut answers = BufReader::new(stream.try_clone().context("reading from the connection")?);
+    talk(&stream, login, words)
+}
+
+/// The same to whoever listens at this loopback port, without a login.
+pub(super) fn send_to_port(port: u16, words: &[&str]) -> Result<String> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).with_context(|| format!("connecting to port {port}"))?;
+    stream.set_read_timeout(Some(Duration::from_secs(ANSWER_MAX_S))).context("setting a time-out")?;
+    talk(&stream, None, words)
+}
+
+fn talk<S>(stream: &S, login: Option<(&str, &str)>, words: &[&str]) -> Result<String>
+where
+    for<'a> &'a S: Read + Write,
+{
+    let name = words.first().copied().unwrap_or_default();
+    let (mut sending, mut answers) = (stream, BufReader::new(stream));
     let mut ask = |words: &[&str]| {
-        stream.write_all(&encoded(words)).with_context(|| format!("sending {name}"))?;
+        sending.write_all(&encoded(words)).with_context(|| format!("sending {name}"))?;
         answer(&mut answers, DEPTH_MAX)
     };
     if let Some((user, password)) = login {

@@ -199,7 +199,10 @@ async fn orders_are_announced_within_bounds_and_nothing_depends_on_it() {
     })
     .await;
     // What is done is not kept.
-    let kept = || redis(&["HLEN", "{order_sync}:data"]) == "0" && redis(&["SCARD", "{order_sync}:done"]) == "0";
+    let kept = || {
+        redis(&["HLEN", "{core:apalis:queues:list}:order_sync:data"]) == "0"
+            && redis(&["SCARD", "{core:apalis:queues:list}:order_sync:done"]) == "0"
+    };
     wait_for("what is done to be deleted", DEADLINE, || kept().then_some(()));
 
     // A queue that is lost costs nothing but a moment, and comes back by itself.
@@ -213,13 +216,15 @@ async fn orders_are_announced_within_bounds_and_nothing_depends_on_it() {
 
     // A thousand wait, and no more are pushed.
     let waiting: Vec<_> = (0..1_000).flat_map(|n| ["9999999999".to_owned(), format!("later{n}")]).collect();
-    let command = ["ZADD", "{order_sync}:scheduled"].into_iter().chain(waiting.iter().map(String::as_str));
+    let command = ["ZADD", "{core:apalis:queues:list}:order_sync:scheduled"]
+        .into_iter()
+        .chain(waiting.iter().map(String::as_str));
     redis(&command.collect::<Vec<_>>());
     let before = counted(port, ANNOUNCED).await;
     for _ in 0..5 {
         place_and_sync().await;
     }
-    assert_eq!(redis(&["ZCARD", "{order_sync}:scheduled"]), "1000");
+    assert_eq!(redis(&["ZCARD", "{core:apalis:queues:list}:order_sync:scheduled"]), "1000");
     assert_eq!(counted(port, ANNOUNCED).await, before, "the sweep found them");
 }
 

@@ -27,8 +27,9 @@ const REFUSED_BY_REDIS: [&[&str]; 12] = [
     &["SET", "another's", "1"],
 ];
 
-/// Commands that no script calls: connecting, listening, asking for the durability, running scripts.
-const BESIDE_SCRIPTS: [&str; 7] = ["config|get", "evalsha", "info", "ping", "script|load", "subscribe", "unsubscribe"];
+/// Commands that no script calls: connecting, listening, asking for the durability, running scripts, waiting for replicas.
+const BESIDE_SCRIPTS: [&str; 9] =
+    ["config|get", "evalsha", "info", "ping", "role", "script|load", "subscribe", "unsubscribe", "wait"];
 
 /// Statements that end with insufficient_privilege.
 const REFUSED_BY_POSTGRES: [&str; 15] = [
@@ -64,7 +65,7 @@ fn redis_refuses_what_the_programs_never_do() {
         assert!(redis.command_as(user, "guessed", &["PING"]).is_err());
     }
     // What the queue of announced orders needs is nothing for the door.
-    let push = ["RPUSH", "{order_sync}:active", "x"];
+    let push = ["RPUSH", "{core:apalis:queues:list}:order_sync:active", "x"];
     let password = |user| secrets.redis_password(user);
     redis.command_as("workers", &password("workers"), &push).unwrap();
     assert!(redis.command_as("api", &password("api"), &push).is_err());

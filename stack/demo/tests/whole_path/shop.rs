@@ -26,7 +26,7 @@ pub struct Shop {
     /// Where the public door is.
     pub base: String,
     pub operators: String,
-    http: Client,
+    pub http: Client,
     pub pool: PgPool,
     pub redis: Redis,
     pub folder: TempDir,

@@ -20,8 +20,9 @@ use uuid::Uuid;
 
 use super::{OrderSync, SENDS_IN_FLIGHT_MAX};
 
-/// In braces, so that all its keys share a slot of a Redis Cluster.
-const QUEUE: &str = "{order_sync}";
+/// In braces is the key in which the storage lists all queues, so that it and the keys of this one share a slot of a Redis
+/// Cluster: a script of the storage writes to both.
+const QUEUE: &str = "{core:apalis:queues:list}:order_sync";
 
 /// Messages that may wait. The storage fails for good when 8,000 are due at once, and long before it the sweep is quicker.
 const WAITING_MAX: usize = 1_000;

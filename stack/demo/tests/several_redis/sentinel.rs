@@ -1,0 +1,118 @@
+//! A master that Sentinels watch. Failing over it loses what its replica had not heard: that much, and nothing else.
+
+use serde_json::Value;
+use stack::{RedisSentinels, wait_for_async};
+
+use crate::load::{Load, check_rows, check_tickets, outcome};
+use crate::shop::{DEADLINE, Shop, answer};
+
+/// What is accepted and lost.
+const LOST: usize = 40;
+
+async fn open(redis: &RedisSentinels, more: &[(&str, &str)]) -> Shop {
+    let url = redis.url();
+    let mut told = vec![("REDIS_URL", url.as_str()), ("REDIS_SENTINEL_MASTER", RedisSentinels::MASTER)];
+    told.extend(more);
+    let shop = Shop::open_told(&told, &[]).await;
+    shop.coupon("C1", 10_000).await;
+    shop
+}
+
+/// Nothing reaches the replica any more, and nobody is decided: what is accepted now is on the master alone.
+fn cut_off(redis: &mut RedisSentinels, shop: &mut Shop) {
+    shop.workers.sigstop();
+    // What is sent to a replica that only sleeps waits in its socket, and is there when it wakes up.
+    redis.second.sigstop();
+    assert_eq!(redis.first.command(&["CLIENT", "KILL", "TYPE", "replica"]).unwrap(), "1");
+}
+
+/// The master dies before its replica heard of the rest.
+fn fail_over(redis: &mut RedisSentinels, shop: &mut Shop) {
+    redis.first.kill9();
+    redis.second.sigcont();
+    redis.second_takes_over().unwrap();
+    shop.workers.sigcont();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_failover_loses_is_unknown_and_may_be_sent_again() {
+    let mut redis = RedisSentinels::start().unwrap();
+    let mut shop = open(&redis, &[]).await;
+    let load = Load::start(&shop, "early", &["C1"]);
+    load.more(300).await;
+    let mut all = load.stop().await;
+    for accepted in &all {
+        assert!(outcome(&shop, accepted).await.is_some(), "{accepted:?} is lost");
+    }
+
+    cut_off(&mut redis, &mut shop);
+    let load = Load::start(&shop, "late", &["C1"]);
+    load.more(LOST).await;
+    let late = load.stop().await;
+    fail_over(&mut redis, &mut shop);
+    // Nor does anybody remember which tickets were given.
+    shop.api.kill9();
+    shop.api = shop.launch.spawn().unwrap();
+    shop.wait_until_ready().await;
+
+    let load = Load::start(&shop, "after", &["C1"]);
+    load.more(100).await;
+    let after = load.stop().await;
+    let highest = late.iter().map(|one| one.ticket).max().unwrap();
+    assert!(after.iter().all(|one| one.ticket > highest), "a ticket that was given went back");
+    let mut lost = Vec::new();
+    for accepted in &late {
+        if outcome(&shop, accepted).await.is_none() {
+            lost.push(accepted.clone());
+        }
+    }
+    assert!(lost.len() >= LOST, "only {} were lost, so this was no failover that loses something", lost.len());
+    for accepted in &lost {
+        let request = shop.claim("C1", &accepted.user).header("idempotency-key", &accepted.key);
+        let (status, body) = shop.decided(request).await;
+        assert_eq!(status, 201, "{body}");
+    }
+    let succeeded = all.len() + late.len() + after.len();
+    all.extend(after);
+    check_tickets(&all, 1);
+    check_rows(&shop, succeeded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acceptance_that_waits_for_a_replica_survives_a_failover() {
+    let mut redis = RedisSentinels::start().unwrap();
+    let mut shop = open(&redis, &[("QUEUE_MIN_REPLICAS", "1")]).await;
+    let ready =
+        async |shop: &Shop| -> (u16, Value) { answer(shop.http.get(format!("{}/readyz", shop.operators))).await };
+    let (status, body) = ready(&shop).await;
+    assert!(status == 200 && body.to_string().contains("QUEUE_MIN_REPLICAS"), "{status} {body}");
+
+    // As many as there are, until the replica hears nothing any more.
+    shop.workers.sigstop();
+    let load = Load::start(&shop, "user", &["C1"]);
+    load.more(300).await;
+    let before = load.refused();
+    redis.second.sigstop();
+    wait_for_async("somebody to wait in vain for the replica", DEADLINE, async || {
+        (load.refused() > before).then_some(())
+    })
+    .await;
+    fail_over(&mut redis, &mut shop);
+    // The only server has no replica now.
+    wait_for_async("the door to close", DEADLINE, async || (ready(&shop).await.0 == 503).then_some(())).await;
+    let (status, refused) = answer(shop.claim("C1", "late")).await;
+    assert_eq!(status, 503, "{refused}");
+
+    redis.first.start_again().unwrap();
+    wait_for_async("the door to open", DEADLINE, async || (ready(&shop).await.0 == 200).then_some(())).await;
+    load.more(20).await;
+    let all = load.stop().await;
+    check_tickets(&all, 1);
+    let mut succeeded = 0;
+    for accepted in &all {
+        let outcome = outcome(&shop, accepted).await;
+        assert!(outcome.is_some(), "{accepted:?} was accepted and lost");
+        succeeded += usize::from(outcome.unwrap()["status"] == "SUCCEEDED");
+    }
+    check_rows(&shop, succeeded).await;
+}
