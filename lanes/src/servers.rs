@@ -32,8 +32,8 @@ struct Addresses {
 
 impl Servers {
     /// Addresses behind one another, with commas between them: of one server, of some nodes of a Cluster, or, where the
-    /// name of a master is given, of the Sentinels that know it by that name. User and password are those of the servers;
-    /// Sentinels are asked without.
+    /// name of a master is given, of the Sentinels that know it by that name. The login is that of the servers; Sentinels are
+    /// asked without.
     ///
     /// # Errors
     /// When an address cannot be understood.
