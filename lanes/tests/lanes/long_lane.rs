@@ -1,7 +1,10 @@
 //! Long lines: ten thousand in one lane and ten thousand lanes, where a list of more than 8,000 values that is passed
 //! to one command stops a script for good.
 
-use lanes::{Acked, Appended, Lane, Release, limits::HELD_COMMANDS_MAX};
+use lanes::{
+    Acked, Append, Appended, Lane, Release,
+    limits::{APPEND_COMMANDS_MAX, HELD_COMMANDS_MAX},
+};
 
 use crate::support::*;
 
@@ -133,4 +136,53 @@ async fn a_full_lane_leaves_room_for_the_others() {
     assert_eq!(lanes.append(&[command(&["another"])]).await.unwrap(), [Appended::Full]);
     ack(lanes, &claimed(lanes, 1).await).await;
     accepted(lanes, &["another"]).await;
+}
+
+/// What a claim of the shop with an idempotency key takes, hashes of 32 bytes in hex included.
+fn as_long_as_a_claim(number: usize) -> Append {
+    const ENVELOPE_BYTES: usize = 120;
+    let hash = |salt: &str| format!("{salt}{number:063x}");
+    let mut command = keyed(&["hot"], &hash("a"), &hash("b"));
+    command.envelope = vec![b'e'; ENVELOPE_BYTES];
+    command
+}
+
+fn used_memory(line: &Line) -> u64 {
+    let info = line.redis.command(&["INFO", "memory"]).unwrap();
+    info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap().trim().parse().unwrap()
+}
+
+/// Commands that Redis ran, those within scripts included.
+fn calls(line: &Line) -> u64 {
+    let stats = line.redis.command(&["INFO", "commandstats"]).unwrap();
+    let calls = stats.lines().filter_map(|line| line.split_once(":calls=")?.1.split(',').next()?.parse::<u64>().ok());
+    calls.sum()
+}
+
+#[tokio::test]
+#[ignore = "takes long"]
+async fn a_hundred_thousand_in_one_lane_are_small_and_know_their_places() {
+    const COUNT: usize = 100_000;
+    const MEMORY_MAX_BYTES: u64 = 100 << 20;
+    let line = line();
+    let lanes = &line.lanes;
+    let mut ids = Vec::with_capacity(COUNT);
+    let mut asking = Vec::new();
+    let before = used_memory(&line);
+    for first in (0..COUNT).step_by(APPEND_COMMANDS_MAX) {
+        let commands: Vec<_> = (first..COUNT.min(first + APPEND_COMMANDS_MAX)).map(as_long_as_a_claim).collect();
+        ids.extend(commands.iter().map(|command| command.id));
+        let answers = lanes.append(&commands).await.unwrap();
+        assert!(answers.iter().all(|answer| matches!(answer, Appended::Accepted { .. })), "{answers:?}");
+        if first == 0 || ids.len() == COUNT {
+            // Once before, for a Redis that does not know the script yet.
+            position(lanes, ids[0]).await;
+            let before = calls(&line);
+            assert_eq!(position(lanes, *ids.last().unwrap()).await, ids.len() as u64 - 1);
+            asking.push(calls(&line) - before);
+        }
+    }
+    let used = used_memory(&line) - before;
+    assert!(used < MEMORY_MAX_BYTES, "{COUNT} take {used} bytes");
+    assert_eq!(asking[0], asking[1], "a place far behind costs more to find");
 }

@@ -32,6 +32,7 @@ pub struct Shop {
     workers: Vec<Running>,
     world: Option<World>,
     token: String,
+    settings: Vec<(&'static str, String)>,
     /// Postgres and Redis.
     pub stack: Stack,
     folder: RunFolder,
@@ -42,7 +43,20 @@ impl Shop {
     ///
     /// # Errors
     /// When something cannot be started; it says what, and what its log says.
-    pub fn open(data: Option<PathBuf>, outside: Outside, mut telling: impl FnMut(&str)) -> Result<Shop> {
+    pub fn open(data: Option<PathBuf>, outside: Outside, telling: impl FnMut(&str)) -> Result<Shop> {
+        Shop::open_with(data, outside, &[], telling)
+    }
+
+    /// The same with more settings of the API and the workers.
+    ///
+    /// # Errors
+    /// As [`Shop::open`].
+    pub fn open_with(
+        data: Option<PathBuf>,
+        outside: Outside,
+        settings: &[(&'static str, String)],
+        mut telling: impl FnMut(&str),
+    ) -> Result<Shop> {
         let folder = RunFolder::open(data)?;
         telling("starting Postgres and Redis");
         let stack = Stack::start(Some(folder.path().to_owned()))?;
@@ -51,11 +65,11 @@ impl Shop {
         }
         let token = random_token();
         telling("starting the API");
-        let api = start_api(&stack, &token, folder.path())?;
+        let api = start_api(&stack, &token, settings, folder.path())?;
         let world = World::open(outside, folder.path()).context("opening the world outside")?;
         telling("starting the workers");
-        let workers = vec![start_workers(&stack, world.as_ref(), folder.path(), 1)?];
-        Ok(Shop { api, workers, world, token, stack, folder })
+        let workers = vec![start_workers(&stack, world.as_ref(), settings, folder.path(), 1)?];
+        Ok(Shop { api, workers, world, token, settings: settings.to_vec(), stack, folder })
     }
 
     /// Where the API listens.
@@ -108,7 +122,7 @@ impl Shop {
         self.workers.truncate(count);
         while self.workers.len() < count {
             let (world, number) = (self.world.as_ref(), self.workers.len() + 1);
-            self.workers.push(start_workers(&self.stack, world, self.folder.path(), number)?);
+            self.workers.push(start_workers(&self.stack, world, &self.settings, self.folder.path(), number)?);
         }
         Ok(())
     }
@@ -160,7 +174,10 @@ fn services(stack: &Stack) -> [(&'static str, String); 2] {
     [("DATABASE_URL", stack.postgres.url(DATABASE)), ("REDIS_URL", stack.redis.url())]
 }
 
-fn start_api(stack: &Stack, token: &str, folder: &Path) -> Result<Running> {
+/// More settings of the programs.
+type Settings<'a> = &'a [(&'static str, String)];
+
+fn start_api(stack: &Stack, token: &str, settings: Settings<'_>, folder: &Path) -> Result<Running> {
     let variables = |port: u16, metrics_port: u16| {
         let mut all = vec![
             ("API_ADDR", format!("127.0.0.1:{port}")),
@@ -171,6 +188,7 @@ fn start_api(stack: &Stack, token: &str, folder: &Path) -> Result<Running> {
             ("RATE_LIMIT_PER_USER", "off".to_owned()),
         ];
         all.extend(services(stack));
+        all.extend_from_slice(settings);
         all
     };
     Start { program: SERVE_API, log: &folder.join("api.log"), variables: &variables }.run()
@@ -182,10 +200,17 @@ fn workers_variables(stack: &Stack, metrics_port: u16) -> Vec<(&'static str, Str
     all
 }
 
-fn start_workers(stack: &Stack, world: Option<&World>, folder: &Path, number: usize) -> Result<Running> {
+fn start_workers(
+    stack: &Stack,
+    world: Option<&World>,
+    settings: Settings<'_>,
+    folder: &Path,
+    number: usize,
+) -> Result<Running> {
     let variables = |_: u16, metrics_port: u16| {
         let mut all = workers_variables(stack, metrics_port);
         all.extend(world.map(World::variables).unwrap_or_default());
+        all.extend_from_slice(settings);
         all
     };
     let log = folder.join(format!("workers-{number}.log"));

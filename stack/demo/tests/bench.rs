@@ -22,6 +22,7 @@ fn every_part_is_measured() {
         "| real orders, ",
         "(70 %): time to outcome, p99",
         "two workers processes beside one",
+        "can be done: done, as a part of that | **",
         "| coupon claims, the usual way (16 connections, no HTTP)",
         "| two-product orders: Droplane beside the usual way",
         "| one row committed alone",

@@ -4,6 +4,7 @@
 mod cpu;
 mod latency;
 mod order_sync;
+mod overload;
 mod popular;
 mod results;
 mod second_worker;
@@ -56,6 +57,8 @@ pub enum Part {
     Sync,
     /// Counting the popular products over many orders
     Popular,
+    /// Three times as many orders as can be done
+    Overload,
     /// The usual way
     Baseline,
 }
@@ -79,6 +82,8 @@ pub struct Scale {
     pub starts: usize,
     /// How long latencies, and the usual way, are measured.
     pub during: Duration,
+    /// How long too many orders come.
+    pub overload: Duration,
 }
 
 impl Scale {
@@ -92,6 +97,7 @@ impl Scale {
         popular_lines: 10_000_000,
         starts: 200,
         during: Duration::from_secs(15),
+        overload: Duration::from_secs(120),
     };
     /// For a test of the benchmark itself.
     pub const TINY: Scale = Scale {
@@ -103,6 +109,7 @@ impl Scale {
         popular_lines: 2_000,
         starts: 2,
         during: Duration::from_millis(300),
+        overload: Duration::from_millis(300),
     };
     /// For a look.
     pub const QUICK: Scale = Scale {
@@ -114,6 +121,7 @@ impl Scale {
         popular_lines: 500_000,
         starts: 60,
         during: Duration::from_secs(4),
+        overload: Duration::from_secs(20),
     };
 }
 
@@ -189,6 +197,9 @@ pub async fn run(options: &Options, screen: Screen) -> Result<Results> {
     }
     if options.has(Part::Popular) {
         results.popular = Some(popular::measure(&bench, scale).await?);
+    }
+    if options.has(Part::Overload) {
+        results.overload = Some(overload::measure(bench.screen, &workloads.orders, scale).await?);
     }
     if options.has(Part::Baseline) {
         results.usual_way = Some(usual_way::measure(&bench, scale).await?);

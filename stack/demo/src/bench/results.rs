@@ -28,6 +28,8 @@ pub struct Results {
     pub order_sync: Option<OrderSync>,
     /// The popular products.
     pub popular: Option<PopularProducts>,
+    /// Too many orders.
+    pub overload: Option<Overload>,
     /// The usual way.
     pub usual_way: Option<UsualWay>,
     /// Whether everything that was done so fast was done right.
@@ -139,6 +141,42 @@ pub struct PopularProducts {
     pub through_all_ms: f64,
 }
 
+/// Three times as many orders as the shop can do, open loop, with a short line.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Overload {
+    /// Orders done a second when everybody waits for the outcome: the capacity.
+    pub capacity_per_second: f64,
+    /// Orders sent a second.
+    pub offered_per_second: f64,
+    /// Answered with 202.
+    pub accepted_per_second: f64,
+    /// Answered with 429 or 503 and a time to come again.
+    pub turned_away_per_second: f64,
+    /// Orders committed while too many came, as a part of the capacity.
+    pub goodput: f64,
+    /// From sending to the 202: half of all were quicker.
+    pub accepted_p50_ms: f64,
+    /// One in a hundred was slower.
+    pub accepted_p99_ms: f64,
+    /// How late the load generator was, one time in a hundred: what it adds to an answer's time is not the shop's.
+    pub sent_late_p99_ms: f64,
+    /// By process.
+    pub memory: std::collections::BTreeMap<&'static str, Memory>,
+    /// From the last answer until everything accepted was committed.
+    pub recovered_ms: f64,
+}
+
+/// Resident memory of a process.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Memory {
+    /// Before too many came.
+    pub before_mib: f64,
+    /// The most while they came.
+    pub peak_mib: f64,
+}
+
 /// The usual way.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -178,6 +216,7 @@ impl Results {
             second_workers: Vec::new(),
             order_sync: None,
             popular: None,
+            overload: None,
             usual_way: None,
             audit: Audited::Not,
         }

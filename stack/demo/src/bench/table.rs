@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use super::results::{Audited, OrderSync, PopularProducts, Rate, Results, SoldOut, Start, UsualWay};
+use super::results::{Audited, OrderSync, Overload, PopularProducts, Rate, Results, SoldOut, Start, UsualWay};
 use super::series::Series;
 use super::workload;
 use crate::report::rounded;
@@ -46,6 +46,9 @@ pub fn markdown(results: &Results) -> String {
         table.row(&name, refresh_ms, |ms| format!("{ms:.0} ms"));
         table.line(format!("| the same by going through all orders | {through_all_ms:.0} ms | |"));
     }
+    if let Some(overload) = &results.overload {
+        table.overload(overload);
+    }
     if let Some(usual) = &results.usual_way {
         table.usual_way(usual, results);
     }
@@ -81,6 +84,24 @@ impl Table {
         let batch = rounded(rate.batch_mean.median);
         let name = format!("{}{lines}: accepted **and committed** ({batch} a transaction)", rate.name);
         self.row(&name, &rate.committed_per_second, per_second);
+    }
+
+    fn overload(&mut self, overload: &Overload) {
+        let (offered, capacity) = (rounded(overload.offered_per_second), rounded(overload.capacity_per_second));
+        let name = format!("{offered} two-product orders a second where {capacity} can be done");
+        let Overload { goodput, accepted_p99_ms, recovered_ms, turned_away_per_second, .. } = overload;
+        let turned_away = rounded(*turned_away_per_second);
+        self.line(format!(
+            "| {name}: done, as a part of that | **{:.0} %** | {turned_away}/s told to come again |",
+            goodput * 100.0
+        ));
+        self.line(format!("| of those accepted: until the 202, p99 | **{accepted_p99_ms:.0} ms** | |"));
+        self.line(format!("| after it: until all that was accepted is done | {:.1} s | |", recovered_ms / 1e3));
+        let memory = overload
+            .memory
+            .iter()
+            .map(|(name, memory)| format!("{name} {:.0} → {:.0} MiB", memory.before_mib, memory.peak_mib));
+        self.line(format!("| memory before and at most | {} | |", memory.collect::<Vec<_>>().join(", ")));
     }
 
     fn usual_way(&mut self, usual: &UsualWay, results: &Results) {

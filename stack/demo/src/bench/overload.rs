@@ -1,0 +1,242 @@
+//! Three times as many orders as the shop can do, for a while: what becomes of those that it takes, and of the shop.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use sqlx::PgConnection;
+use tokio::task::JoinSet;
+
+use super::Scale;
+use super::results::{Memory, Overload};
+use super::workload::Workload;
+use crate::checks::connect;
+use crate::facts;
+use crate::load::{Connection, Histogram, Letter, per_second};
+use crate::sale;
+use crate::screen::Screen;
+use crate::shop::{Outside, Shop};
+
+/// How many times the capacity comes.
+const TIMES: f64 = 3.0;
+
+/// Shoppers of the closed loop, each of whom waits for the outcome: enough to keep the shop busy.
+const CLOSED_CONNECTIONS: usize = 512;
+
+/// Shoppers of the open loop. An answer that takes a twentieth of a second leaves as many on their way at once.
+const OPEN_CONNECTIONS: usize = 1_024;
+
+/// How long a line operators let grow here: a second or two of work. Whoever would wait longer is told to come again.
+const DEPTH_MAX: &str = "10000";
+
+/// How often the memory is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// The shop must have recovered in this time, or it has not.
+const RECOVERY_MAX: Duration = Duration::from_secs(120);
+
+/// Measures it in a shop of its own.
+///
+/// # Errors
+/// When something is answered that is neither an acceptance nor a refusal with the time to come again.
+pub async fn measure(screen: Screen, workload: &Workload, scale: Scale) -> Result<Overload> {
+    let mut step = screen.step("three times as many orders as can be done");
+    let settings = [("QUEUE_MAX_DEPTH", DEPTH_MAX.to_owned())];
+    let shop = Shop::open_with(None, Outside::Nobody, &settings, |what| step.say(what))?;
+    let mut connection = connect(&shop.database_url()).await?;
+    sale::create(&shop.admin(), &workload.sale, &indicatif::ProgressBar::hidden()).await?;
+    let _pinned = Pinned::to_one_processor()?;
+
+    step.say("measuring the capacity");
+    let (_, waiting) = workload.commands(shop.door(), true)?;
+    closed_loop(&shop, waiting.clone().into(), scale.during).await?;
+    let capacity = closed_loop(&shop, waiting.into(), scale.during).await?;
+
+    step.say(&format!("{:.0} orders a second", capacity * TIMES));
+    let (_, letters) = workload.commands(shop.door(), false)?;
+    let before = facts::newest_batch(&mut connection).await?;
+    let watching = Watching::start(&shop);
+    let told = open_loop(&shop, letters.into(), capacity * TIMES, scale.overload).await?;
+    let committed = facts::committed_after(&mut connection, before).await?;
+    let ended = Instant::now();
+    let memory = watching.end().await;
+    wait_until_done(&mut connection, before, told.accepted).await?;
+    let recovered = ended.elapsed();
+
+    let ms = |histogram: &Histogram, quantile| histogram.quantile(quantile).unwrap_or_default().as_secs_f64() * 1e3;
+    let overload = Overload {
+        capacity_per_second: capacity,
+        offered_per_second: per_second(told.sent, told.took),
+        accepted_per_second: per_second(told.accepted, told.took),
+        turned_away_per_second: per_second(told.turned_away, told.took),
+        goodput: per_second(committed, told.took) / capacity,
+        accepted_p50_ms: ms(&told.took_to_accept, 0.5),
+        accepted_p99_ms: ms(&told.took_to_accept, 0.99),
+        sent_late_p99_ms: ms(&told.late, 0.99),
+        memory,
+        recovered_ms: recovered.as_secs_f64() * 1e3,
+    };
+    step.remark(&format!("goodput {:.0} %", overload.goodput * 100.0));
+    step.done();
+    Ok(overload)
+}
+
+/// Keeps this thread, which makes the load, on one processor until it is dropped: the shop has the others, and what is left
+/// of this one.
+struct Pinned(CpuSet);
+
+impl Pinned {
+    fn to_one_processor() -> Result<Pinned> {
+        let all = sched_getaffinity(None).context("asking for our processors")?;
+        let first = (0..CpuSet::MAX_CPU).find(|cpu| all.is_set(*cpu)).context("we have no processor")?;
+        let mut one = CpuSet::new();
+        one.set(first);
+        sched_setaffinity(None, &one).context("keeping to one processor")?;
+        Ok(Pinned(all))
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // What was allowed a moment ago is allowed.
+        let _ = sched_setaffinity(None, &self.0);
+    }
+}
+
+/// Outcomes a second, while everybody waits for theirs before the next order.
+async fn closed_loop(shop: &Shop, letters: Arc<[Letter]>, during: Duration) -> Result<f64> {
+    let (next, began) = (Arc::new(AtomicUsize::new(0)), Instant::now());
+    let mut shoppers = JoinSet::new();
+    for _ in 0..CLOSED_CONNECTIONS {
+        let (letters, next) = (Arc::clone(&letters), Arc::clone(&next));
+        let mut connection = Connection::open(shop.address()).await?;
+        shoppers.spawn(async move {
+            let mut outcomes = 0u64;
+            while began.elapsed() < during {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let answer = connection.send(&letters[number % letters.len()]).await.context("ordering")?;
+                ensure!(answer.status == 201, "an order was answered with {}", answer.status);
+                outcomes += 1;
+            }
+            anyhow::Ok(outcomes)
+        });
+    }
+    let mut outcomes = 0;
+    while let Some(ended) = shoppers.join_next().await {
+        outcomes += ended.context("a shopper did not come to an end")??;
+    }
+    Ok(per_second(outcomes, began.elapsed()))
+}
+
+/// What shoppers of the open loop were told.
+#[derive(Default)]
+struct Told {
+    sent: u64,
+    accepted: u64,
+    turned_away: u64,
+    /// From sending to the 202.
+    took_to_accept: Histogram,
+    /// From when an order was due until it was sent: long only if the load generator cannot keep up.
+    late: Histogram,
+    took: Duration,
+}
+
+/// Orders that come at their time, whether the shop keeps up or not; who is told to come again goes away.
+async fn open_loop(shop: &Shop, letters: Arc<[Letter]>, rate: f64, during: Duration) -> Result<Told> {
+    let mut connections = Vec::with_capacity(OPEN_CONNECTIONS);
+    for _ in 0..OPEN_CONNECTIONS {
+        connections.push(Connection::open(shop.address()).await?);
+    }
+    let (next, all) = (Arc::new(AtomicUsize::new(0)), Arc::<Mutex<Told>>::default());
+    let (began, mut shoppers) = (Instant::now(), JoinSet::new());
+    for mut connection in connections {
+        let (letters, next, all) = (Arc::clone(&letters), Arc::clone(&next), Arc::clone(&all));
+        shoppers.spawn(async move {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let due = Duration::from_secs_f64(number as f64 / rate);
+                if due >= during {
+                    return anyhow::Ok(());
+                }
+                tokio::time::sleep_until((began + due).into()).await;
+                let sent = Instant::now();
+                let answer = connection.send(&letters[number % letters.len()]).await.context("ordering")?;
+                let mut told = all.lock().expect("counting does not panic");
+                told.late.record(sent.saturating_duration_since(began + due));
+                told.sent += 1;
+                match answer.status {
+                    202 => {
+                        told.accepted += 1;
+                        told.took_to_accept.record(sent.elapsed());
+                    }
+                    429 | 503 if answer.retry_after.is_some() => told.turned_away += 1,
+                    status => ensure!(false, "an order was answered with {status}, without a time to come again"),
+                }
+            }
+        });
+    }
+    while let Some(ended) = shoppers.join_next().await {
+        ended.context("a shopper did not come to an end")??;
+    }
+    let mut told = std::mem::take(&mut *all.lock().expect("counting does not panic"));
+    told.took = began.elapsed();
+    Ok(told)
+}
+
+async fn wait_until_done(connection: &mut PgConnection, before: i64, accepted: u64) -> Result<()> {
+    let ends = Instant::now() + RECOVERY_MAX;
+    while facts::committed_after(connection, before).await? < accepted {
+        ensure!(Instant::now() < ends, "what was accepted is not done after {RECOVERY_MAX:?}");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(())
+}
+
+/// Looks at the memory of the shop's processes, again and again.
+struct Watching {
+    looking: tokio::task::JoinHandle<()>,
+    seen: Arc<Mutex<BTreeMap<&'static str, Memory>>>,
+}
+
+impl Watching {
+    fn start(shop: &Shop) -> Watching {
+        let processes: Vec<_> = shop.processes().into_iter().filter(|(name, _)| *name != "postgres").collect();
+        let before = processes.iter().map(|(name, pid)| {
+            let mib = resident_mib(*pid);
+            (*name, Memory { before_mib: mib, peak_mib: mib })
+        });
+        let seen = Arc::new(Mutex::new(before.collect::<BTreeMap<_, _>>()));
+        let shared = Arc::clone(&seen);
+        let looking = tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(LOOK_EVERY);
+            loop {
+                ticks.tick().await;
+                let mut seen = shared.lock().expect("looking does not panic");
+                for (name, pid) in &processes {
+                    if let Some(memory) = seen.get_mut(name) {
+                        memory.peak_mib = memory.peak_mib.max(resident_mib(*pid));
+                    }
+                }
+            }
+        });
+        Watching { looking, seen }
+    }
+
+    async fn end(self) -> BTreeMap<&'static str, Memory> {
+        self.looking.abort();
+        let _ = self.looking.await;
+        self.seen.lock().expect("looking does not panic").clone()
+    }
+}
+
+/// The memory that a process has in use, in MiB; 0 for one that is gone.
+fn resident_mib(pid: u32) -> f64 {
+    let status = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    let kib: f64 = line.trim().trim_end_matches(" kB").parse().unwrap_or_default();
+    kib / 1024.0
+}
