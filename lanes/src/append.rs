@@ -1,6 +1,13 @@
 //! Acceptance: the only way into a line.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use redis::Value;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -8,7 +15,10 @@ use uuid::Uuid;
 
 use crate::{
     Error, Lane, Lanes,
-    limits::{APPEND_COMMANDS_MAX, APPEND_QUEUE_COMMANDS_MAX, APPENDS_IN_FLIGHT_MAX, COMMAND_LANES_MAX},
+    limits::{
+        APPEND_COMMANDS_MAX, APPEND_QUEUE_COMMANDS_MAX, APPEND_WAIT_MAX, APPENDS_IN_FLIGHT_MAX, COMMAND_LANES_MAX,
+        FULL_BELIEVED,
+    },
     script::{APPEND, Reader},
 };
 
@@ -179,40 +189,91 @@ pub(crate) fn id_text(id: Uuid, buffer: &mut [u8]) -> &str {
 
 struct Waiting {
     command: Append,
+    since: Instant,
     answer: oneshot::Sender<Result<Appended, Error>>,
 }
 
+/// What the last calls showed of how busy it is.
+#[derive(Debug)]
+struct Pressure {
+    /// From it, times are counted in microseconds.
+    began: Instant,
+    /// How long the one had waited who was taken in last before all others.
+    waited_us: AtomicU64,
+    /// Until when a full group is believed to be full.
+    full_until_us: AtomicU64,
+}
+
+impl Pressure {
+    fn new() -> Self {
+        Self { began: Instant::now(), waited_us: AtomicU64::new(0), full_until_us: AtomicU64::new(0) }
+    }
+
+    fn microseconds(span: Duration) -> u64 {
+        u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Those who are taken in now: the one who came first says how long one waits.
+    fn taken(&self, together: &[Waiting]) {
+        let waited = together.first().map_or(Duration::ZERO, |first| first.since.elapsed());
+        self.waited_us.store(Self::microseconds(waited), Ordering::Relaxed);
+    }
+
+    fn is_long(&self) -> bool {
+        self.waited_us.load(Ordering::Relaxed) > Self::microseconds(APPEND_WAIT_MAX)
+    }
+
+    fn found_full(&self) {
+        let until = Self::microseconds(self.began.elapsed() + FULL_BELIEVED);
+        self.full_until_us.store(until, Ordering::Relaxed);
+    }
+
+    fn is_full(&self) -> bool {
+        Self::microseconds(self.began.elapsed()) < self.full_until_us.load(Ordering::Relaxed)
+    }
+}
+
 /// Shares script calls between the requests of a process: whoever arrives while a call is under way goes with the next
-/// one. Nobody waits for company.
+/// one. Nobody waits for company, and nobody long: when more come than can be taken in, those who would wait are refused
+/// at once, and so is everybody for a moment after the group was found full.
 #[derive(Debug, Clone)]
 pub struct Appender {
     queue: mpsc::Sender<Waiting>,
+    pressure: Arc<Pressure>,
 }
 
 impl Appender {
     /// Starts the task that sends. It ends when the last clone of the appender is gone.
     pub fn start(lanes: Lanes) -> Self {
         let (queue, waiting) = mpsc::channel(APPEND_QUEUE_COMMANDS_MAX);
-        tokio::spawn(send_all(lanes, waiting));
-        Self { queue }
+        let pressure = Arc::new(Pressure::new());
+        tokio::spawn(send_all(lanes, waiting, Arc::clone(&pressure)));
+        Self { queue, pressure }
     }
 
     /// Lets one command into the line.
     ///
     /// # Errors
-    /// As [`Lanes::append`]; also when too many wait in this process already. A call that failed half way has been
-    /// repeated once, which is safe because the id is the same.
+    /// As [`Lanes::append`]; also when those who wait in this process already wait too long. A call that failed half way has
+    /// been repeated once, which is safe because the id is the same.
     pub async fn append(&self, command: Append) -> Result<Appended, Error> {
+        if self.pressure.is_full() {
+            return Ok(Appended::Full);
+        }
+        let is_somebody_before_us = self.queue.capacity() < self.queue.max_capacity();
+        if is_somebody_before_us && self.pressure.is_long() {
+            return Err(Error::Busy);
+        }
         let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Waiting { command, answer }).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => Error::Busy { max: APPEND_QUEUE_COMMANDS_MAX },
+        self.queue.try_send(Waiting { command, since: Instant::now(), answer }).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => Error::Busy,
             mpsc::error::TrySendError::Closed(_) => Error::Closed,
         })?;
         answered.await.unwrap_or(Err(Error::Closed))
     }
 }
 
-async fn send_all(lanes: Lanes, mut waiting: mpsc::Receiver<Waiting>) {
+async fn send_all(lanes: Lanes, mut waiting: mpsc::Receiver<Waiting>, pressure: Arc<Pressure>) {
     let calls = Arc::new(Semaphore::new(APPENDS_IN_FLIGHT_MAX));
     loop {
         let call = Arc::clone(&calls).acquire_owned().await.expect("the semaphore is never closed");
@@ -220,15 +281,16 @@ async fn send_all(lanes: Lanes, mut waiting: mpsc::Receiver<Waiting>) {
         if waiting.recv_many(&mut together, APPEND_COMMANDS_MAX).await == 0 {
             return;
         }
-        let lanes = lanes.clone();
+        pressure.taken(&together);
+        let (lanes, pressure) = (lanes.clone(), Arc::clone(&pressure));
         tokio::spawn(async move {
-            send(&lanes, together).await;
+            send(&lanes, together, &pressure).await;
             drop(call);
         });
     }
 }
 
-async fn send(lanes: &Lanes, together: Vec<Waiting>) {
+async fn send(lanes: &Lanes, together: Vec<Waiting>, pressure: &Pressure) {
     let (commands, answers): (Vec<_>, Vec<_>) = together.into_iter().map(|w| (w.command, w.answer)).unzip();
     let mut result = lanes.append(&commands).await;
     if result.as_ref().is_err_and(|error| error.may_have_happened() && !error.is_out_of_memory()) {
@@ -237,6 +299,9 @@ async fn send(lanes: &Lanes, together: Vec<Waiting>) {
         if again.as_ref().map_or_else(Error::may_have_happened, |_| true) {
             result = again;
         }
+    }
+    if result.as_ref().is_ok_and(|replies| replies.last() == Some(&Appended::Full)) {
+        pressure.found_full();
     }
     // A receiver that is gone belongs to a client that hung up; its command stands in line all the same.
     match result {

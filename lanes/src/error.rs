@@ -61,12 +61,9 @@ pub enum Error {
     /// The connection was lost before replicas confirmed what was written.
     #[error("the connection was lost before replicas confirmed what was written")]
     Unconfirmed,
-    /// Too many appends wait in this process already.
-    #[error("more than {max} appends wait in this process")]
-    Busy {
-        /// The bound.
-        max: usize,
-    },
+    /// More appends come to this process than can be taken in, and those who wait wait too long already.
+    #[error("more comes than can be taken in")]
+    Busy,
     /// The task that sends appends has ended, because the process is shutting down.
     #[error("the line takes no more appends: this process is shutting down")]
     Closed,
@@ -89,7 +86,7 @@ impl Error {
             | Error::Archive { .. }
             | Error::Untrusted { .. }
             | Error::Restarted
-            | Error::Busy { .. }
+            | Error::Busy
             | Error::Closed => false,
         }
     }

@@ -18,6 +18,14 @@ pub const APPENDS_IN_FLIGHT_MAX: usize = 2;
 /// Appends that wait inside this process for a script to take them in; more are refused at once.
 pub const APPEND_QUEUE_COMMANDS_MAX: usize = 16_384;
 
+/// How long an append may wait for a script to take it in. Whoever comes while those before waited longer is refused at
+/// once: a quick no is worth more than a late yes, and the answer is still to come after this.
+pub const APPEND_WAIT_MAX: Duration = Duration::from_millis(150);
+
+/// For how long a group that was found full is believed to be full. Asking costs Redis, and so those who are in line; a
+/// worker makes room in a few times this.
+pub const FULL_BELIEVED: Duration = Duration::from_millis(20);
+
 /// How long an answer of Redis may take. A command that took longer may still have been executed. The driver's own 500 ms
 /// is shorter than an fsync on a busy disk.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -1,9 +1,13 @@
 //! Acceptance: once per id, once per key, in the order of arrival, and a certain no where there is one.
 
-use std::{collections::HashSet, panic::AssertUnwindSafe};
+use std::{collections::HashSet, panic::AssertUnwindSafe, time::Instant};
 
 use futures::{FutureExt, future::join_all};
-use lanes::{Append, Appended, Appender, Gate, IdempotencyKey, Status, limits::COMMAND_LANES_MAX};
+use lanes::{
+    Append, Appended, Appender, Error, Gate, IdempotencyKey, Status,
+    limits::{APPEND_WAIT_MAX, COMMAND_LANES_MAX},
+};
+use stack::{RedisOptions, wait_for_async};
 
 use crate::support::*;
 
@@ -153,4 +157,59 @@ async fn bytes_come_out_as_they_went_in() {
         lanes.ack(&batch, &decided).await.unwrap();
         assert_eq!(lanes.status(append.id).await.unwrap(), Status::Decided(envelope));
     }
+}
+
+#[tokio::test]
+async fn a_group_that_was_found_full_is_not_asked_for_a_moment() {
+    let line = line_of(1, RedisOptions::default());
+    let appender = Appender::start(line.lanes.clone());
+    assert!(matches!(appender.append(command(&["a"])).await, Ok(Appended::Accepted { .. })));
+    let asked = || calls_of(&line.redis, "evalsha");
+    let before = asked();
+    let mut answers = 0;
+    // Many questions come while one answer is believed.
+    while answers < 100 || asked() == before {
+        assert!(matches!(appender.append(command(&["a"])).await, Ok(Appended::Full)));
+        answers += 1;
+    }
+    assert!(asked() - before < answers, "each of {answers} cost Redis a script");
+
+    ack(&line.lanes, &claimed(&line.lanes, 1).await).await;
+    let let_in = async || matches!(appender.append(command(&["a"])).await, Ok(Appended::Accepted { .. })).then_some(());
+    wait_for_async("somebody to be let in again", DEADLINE, let_in).await;
+}
+
+#[tokio::test]
+async fn who_would_wait_long_is_refused_at_once() {
+    const CROWD: usize = 5_000;
+    let mut line = line();
+    let appender = Appender::start(line.lanes.clone());
+    assert!(matches!(appender.append(command(&["a"])).await, Ok(Appended::Accepted { .. })));
+    line.redis.sigstop();
+    let stopped = Instant::now();
+    let crowd: Vec<_> = (0..CROWD)
+        .map(|_| {
+            let appender = appender.clone();
+            tokio::spawn(async move { appender.append(command(&["a"])).await })
+        })
+        .collect();
+    let long = async || (stopped.elapsed() > APPEND_WAIT_MAX * 2).then_some(());
+    wait_for_async("them to have waited", DEADLINE, long).await;
+    line.redis.sigcont();
+    // One who waits in turn learns nothing of those who come later, so several come.
+    let mut later = tokio::task::JoinSet::new();
+    wait_for_async("somebody to be refused", DEADLINE, || {
+        let appender = appender.clone();
+        later.spawn(async move { appender.append(command(&["a"])).await });
+        let refused = std::iter::from_fn(|| later.try_join_next()).any(|it| matches!(it.unwrap(), Err(Error::Busy)));
+        std::future::ready(refused.then_some(()))
+    })
+    .await;
+
+    // Those who came before are let in, and when they are, so is everybody.
+    for append in crowd {
+        assert!(matches!(append.await.unwrap(), Ok(Appended::Accepted { .. })));
+    }
+    let let_in = async || matches!(appender.append(command(&["a"])).await, Ok(Appended::Accepted { .. })).then_some(());
+    wait_for_async("everybody to be let in again", DEADLINE, let_in).await;
 }

@@ -199,7 +199,7 @@ pub async fn run(options: &Options, screen: Screen) -> Result<Results> {
         results.popular = Some(popular::measure(&bench, scale).await?);
     }
     if options.has(Part::Overload) {
-        results.overload = Some(overload::measure(bench.screen, &workloads.orders, scale).await?);
+        results.overload = Some(overload::measure(bench.shop.folder(), bench.screen, &workloads.orders, scale).await?);
     }
     if options.has(Part::Baseline) {
         results.usual_way = Some(usual_way::measure(&bench, scale).await?);

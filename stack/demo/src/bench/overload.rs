@@ -39,14 +39,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// The shop must have recovered in this time, or it has not.
 const RECOVERY_MAX: Duration = Duration::from_secs(120);
 
-/// Measures it in a shop of its own.
+/// Measures it in a shop of its own, below `folder`.
 ///
 /// # Errors
 /// When something is answered that is neither an acceptance nor a refusal with the time to come again.
-pub async fn measure(screen: Screen, workload: &Workload, scale: Scale) -> Result<Overload> {
+pub async fn measure(folder: &Path, screen: Screen, workload: &Workload, scale: Scale) -> Result<Overload> {
     let mut step = screen.step("three times as many orders as can be done");
     let settings = [("QUEUE_MAX_DEPTH", DEPTH_MAX.to_owned())];
-    let shop = Shop::open_with(None, Outside::Nobody, &settings, |what| step.say(what))?;
+    let shop = Shop::open_with(Some(folder.join("overload")), Outside::Nobody, &settings, |what| step.say(what))?;
     let mut connection = connect(&shop.database_url()).await?;
     sale::create(&shop.admin(), &workload.sale, &indicatif::ProgressBar::hidden()).await?;
     let _pinned = Pinned::to_one_processor()?;
