@@ -15,6 +15,7 @@ mod extract;
 mod language;
 mod limits;
 mod lines;
+mod linger;
 mod openapi;
 mod page;
 mod problem;

@@ -35,6 +35,13 @@ pub const HEAD_MAX_BYTES: usize = 32 * 1024;
 /// The body must have arrived this long after the head.
 pub const BODY_READ_SECONDS: u64 = 10;
 
+/// A connection of which a body was left unread is listened to for so long after its answer, so that the answer is not lost
+/// with it. Whoever reads while they send needs an instant.
+pub const LINGER: Duration = Duration::from_secs(5);
+
+/// What of the rest is thrown away meanwhile: more than anybody sends by mistake.
+pub const LINGER_MAX_BYTES: usize = 32 * 1024 * 1024;
+
 /// After the listener failed (mostly: no file descriptor left), it is asked again after this.
 pub const ACCEPT_PAUSE_MS: u64 = 50;
 
@@ -117,3 +124,4 @@ const _: () = assert!(GATE_QUESTIONS_IN_FLIGHT_MAX < runtime::limits::API_POOL_C
 const _: () = assert!(DEMO_TOKEN_MAX_BYTES < HEAD_MAX_BYTES);
 const _: () = assert!(GATE_QUESTIONS_MAX <= GATE_QUEUE_ANSWERS_MAX);
 const _: () = assert!(BODY_READ_SECONDS <= HEADER_READ_SECONDS);
+const _: () = assert!(LINGER.as_secs() < runtime::limits::DRAIN_MAX_SECONDS);

@@ -37,7 +37,7 @@ const MS_PER_SECOND: u64 = 1_000;
 pub struct Wishes {
     key: Option<String>,
     wait: Option<Duration>,
-    /// Whether the client asked for the wait, and is to be told that it was done.
+    /// Whether the client said how long, be it not at all; it is told when that was done.
     preferred: bool,
     trace: Option<Trace>,
     language: Language,
@@ -58,14 +58,20 @@ impl Wishes {
                 return Err(Problem::field("Idempotency-Key", rule));
             }
         };
-        let wait = preferred_wait(headers);
-        Ok(Wishes { key, wait, preferred: wait.is_some(), trace: trace_of(headers), language: Language::of(headers) })
+        let preferred = preferred_wait(headers);
+        Ok(Wishes {
+            key,
+            wait: preferred.and_then(bounded_wait),
+            preferred: preferred.is_some(),
+            trace: trace_of(headers),
+            language: Language::of(headers),
+        })
     }
 
-    /// Who asks for no wait waits so long all the same.
+    /// Who says nothing of a wait waits so long all the same.
     #[must_use]
     pub fn waiting(self, usual: Duration) -> Wishes {
-        Wishes { wait: self.wait.or(Some(usual)), ..self }
+        if self.preferred { self } else { Wishes { wait: Some(usual), ..self } }
     }
 }
 
@@ -73,15 +79,14 @@ fn is_key(key: &[u8]) -> bool {
     (1..=MAX_IDEMPOTENCY_KEY_CHARS).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic)
 }
 
-/// `Prefer: respond-async, wait=10`; no wait at all is none.
-fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
+/// The seconds of `Prefer: respond-async, wait=10`, if it says any.
+fn preferred_wait(headers: &HeaderMap) -> Option<u64> {
     let lists = headers.get_all(PREFER).iter().filter_map(|list| list.to_str().ok());
-    let seconds = lists.flat_map(|list| list.split(',')).find_map(|preference| {
+    lists.flat_map(|list| list.split(',')).find_map(|preference| {
         let (name, value) = preference.split(';').next()?.split_once('=')?;
         let value = value.trim().trim_matches('"');
         name.trim().eq_ignore_ascii_case("wait").then(|| value.parse::<u64>().ok())?
-    })?;
-    bounded_wait(seconds)
+    })
 }
 
 /// How long somebody waits who asked for so many seconds; none: not at all.
@@ -302,23 +307,27 @@ mod tests {
 
     #[test]
     fn waits_that_clients_prefer() {
-        let rows: [(&[&str], Option<u64>); 12] = [
-            (&[], None),
-            (&["wait=10"], Some(10)),
-            (&["Wait=10"], Some(10)),
-            (&["respond-async, wait=10"], Some(10)),
-            (&["respond-async", "wait=10"], Some(10)),
-            (&["wait=\"10\"; foo=bar"], Some(10)),
-            (&["wait=31"], Some(30)),
-            (&["wait=99999999999"], Some(30)),
-            (&["wait=0"], None),
-            (&["wait=-1"], None),
-            (&["wait"], None),
-            (&["wait=soon, waiting=3"], None),
+        const USUAL_SECONDS: u64 = 7;
+        // What is waited, and what a command waits that waits by itself.
+        let rows: [(&[&str], Option<u64>, Option<u64>); 12] = [
+            (&[], None, Some(USUAL_SECONDS)),
+            (&["wait=10"], Some(10), Some(10)),
+            (&["Wait=10"], Some(10), Some(10)),
+            (&["respond-async, wait=10"], Some(10), Some(10)),
+            (&["respond-async", "wait=10"], Some(10), Some(10)),
+            (&["wait=\"10\"; foo=bar"], Some(10), Some(10)),
+            (&["wait=31"], Some(30), Some(30)),
+            (&["wait=99999999999"], Some(30), Some(30)),
+            (&["wait=0"], None, None),
+            (&["wait=-1"], None, Some(USUAL_SECONDS)),
+            (&["wait"], None, Some(USUAL_SECONDS)),
+            (&["wait=soon, waiting=3"], None, Some(USUAL_SECONDS)),
         ];
-        for (values, seconds) in rows {
-            let wait = preferred_wait(&headers(PREFER, values));
-            assert_eq!(wait, seconds.map(Duration::from_secs), "{values:?}");
+        for (values, seconds, by_itself) in rows {
+            let wishes = Wishes::read(&headers(PREFER, values)).unwrap();
+            assert_eq!(wishes.wait, seconds.map(Duration::from_secs), "{values:?}");
+            let waiting = wishes.waiting(Duration::from_secs(USUAL_SECONDS));
+            assert_eq!(waiting.wait, by_itself.map(Duration::from_secs), "{values:?}");
         }
     }
 

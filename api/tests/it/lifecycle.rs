@@ -140,6 +140,7 @@ async fn what_cannot_work_is_told_at_the_start() {
         (Plan::default().env("AUTH_MODE", "jwt"), "JWT_SECRET"),
         (Plan::default().env("AUTH_MODE", "jwt").env("JWT_JWKS_URL", "http://keys.example/"), "JWT_JWKS_URL"),
         (Plan::default().env("DATABASE_URL", "nonsense"), "DATABASE_URL"),
+        (Plan::default().env("DATABASE_URL", "mysql://shop@127.0.0.1/shop"), "DATABASE_URL"),
         (Plan::default().env("REDIS_URL", "nonsense"), "REDIS_URL"),
         (Plan::default().env("COUPON_GROUPS", "65"), "--coupon-groups"),
     ];
