@@ -6,10 +6,12 @@
 #![forbid(unsafe_code)]
 
 mod auth;
+mod client;
 mod config;
 mod demo_tokens;
 mod door;
 mod durability;
+mod enter;
 pub mod error_table;
 mod extract;
 mod language;
@@ -27,6 +29,7 @@ mod sold_out;
 mod state;
 mod status;
 mod submit;
+mod terms;
 mod wait;
 mod watch;
 
@@ -51,9 +54,10 @@ use demo_tokens::DemoTokens;
 use door::Door;
 use durability::{DurabilityWatch, WatchedArchive};
 use lines::Lines;
-use rate_limit::UserLimit;
+use rate_limit::SenderLimit;
 use sold_out::SoldOut;
 use state::{AppState, Parts};
+use terms::AllTerms;
 use wait::Waiters;
 
 /// Serves until SIGTERM or SIGINT, then answers whoever waits and returns. Logging and the TLS provider are the
@@ -88,7 +92,9 @@ pub async fn run(config: ApiConfig) -> anyhow::Result<()> {
         demo_tokens,
         waiters: Arc::new(Waiters::default()),
         sold_out: SoldOut::start(pool.clone()),
-        user_limit: UserLimit::start(config.door.rate_limit_per_user),
+        terms: AllTerms::new(pool.clone()),
+        user_limit: SenderLimit::start(config.door.rate_limit_per_user),
+        address_limit: SenderLimit::start(config.door.rate_limit_per_address),
         popular: popular::Cache::new(pool.clone(), link.client(), config.popular.cache_ttl)
             .context("making the cache of popular products")?,
         durability,

@@ -73,9 +73,32 @@ pub const MAX_STOCK_PIECES: i64 = 1_000_000_000_000;
 /// Units of one coupon.
 pub const MAX_COUPON_UNITS: i64 = 1_000_000_000_000;
 
-/// How often the rate limit forgets shoppers who have been quiet for long enough to have all of theirs again, so that a
+/// How often a rate limit forgets senders who have been quiet for long enough to have all of theirs again, so that a
 /// sale with a million shoppers does not keep them all in memory.
 pub const RATE_LIMIT_FORGET: Duration = Duration::from_secs(5);
+
+/// Senders that a rate limit counts one by one, some tens of bytes each: far more than can send between two times of
+/// forgetting.
+pub const RATE_LIMIT_SENDERS_MAX: usize = 1_000_000;
+
+/// How often what coupons demand of claims is read anew: another `api` may have changed it.
+pub const TERMS_REFRESH: Duration = Duration::from_secs(1);
+
+/// An operator who changes it is answered after this, when every `api` has read it once more and had half a second for it.
+pub const TERMS_HEARD: Duration = Duration::from_millis(1_500);
+
+/// Coupons that may demand something at the same time; each `api` keeps them, about 200 bytes each.
+pub const TERMS_MAX_COUPONS: i64 = 10_000;
+
+/// How long after the end of a campaign, or the last claim of one without an end, the claims of an address stay counted: an
+/// end that is moved by less than this takes nothing back. Each count is a key of about 150 bytes in Redis.
+pub const ADDRESS_COUNT_KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// Whoever may have no more of a campaign is told to try again at its end, or after this.
+pub const ADDRESS_RETRY_MAX_SECONDS: u32 = 24 * 3_600;
+
+/// Claims of one coupon that one address may be allowed: a larger number limits nobody.
+pub const MAX_CLAIMS_PER_ADDRESS: i64 = 1_000_000;
 
 /// Fetching the public keys of tokens may take this long: somebody waits to be let in.
 pub const JWKS_FETCH: Duration = Duration::from_secs(5);
@@ -122,6 +145,7 @@ pub const RETRY_PAUSE: Duration = Duration::from_secs(RETRY_PAUSE_SECONDS);
 
 const _: () = assert!(GATE_QUESTIONS_IN_FLIGHT_MAX < runtime::limits::API_POOL_CONNECTIONS as usize);
 const _: () = assert!(DEMO_TOKEN_MAX_BYTES < HEAD_MAX_BYTES);
+const _: () = assert!(TERMS_REFRESH.as_millis() < TERMS_HEARD.as_millis());
 const _: () = assert!(GATE_QUESTIONS_MAX <= GATE_QUEUE_ANSWERS_MAX);
 const _: () = assert!(BODY_READ_SECONDS <= HEADER_READ_SECONDS);
 const _: () = assert!(LINGER.as_secs() < runtime::limits::DRAIN_MAX_SECONDS);

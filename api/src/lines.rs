@@ -37,6 +37,10 @@ pub struct Counters {
     pub unavailable: Counter,
     /// Refused: the shopper sends too many.
     pub rate_limited: Counter,
+    /// Refused: too many come from the address.
+    pub address_rate_limited: Counter,
+    /// Refused: the address has as many of the coupon as it may have.
+    pub address_used_up: Counter,
 }
 
 /// All lines.
@@ -114,6 +118,8 @@ impl Counters {
             key_reused: refused(refusal::KEY_REUSED),
             unavailable: refused(refusal::UNAVAILABLE),
             rate_limited: refused(refusal::RATE_LIMITED),
+            address_rate_limited: refused(refusal::ADDRESS_RATE_LIMITED),
+            address_used_up: refused(refusal::ADDRESS_USED_UP),
         }
     }
 }

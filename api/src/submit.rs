@@ -1,5 +1,5 @@
 //! The only way into a line: shape, who it is, how often, key, gate, append. The handlers have checked shape and caller;
-//! from here on a command is a command.
+//! from here on a command is a command, and [`crate::enter`] finds its place.
 
 use std::time::Duration;
 
@@ -8,20 +8,18 @@ use axum::http::header::{CACHE_CONTROL, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use common::limits::{MAX_IDEMPOTENCY_KEY_CHARS, MAX_WAIT_SECONDS};
-use common::{Command, Envelope, Kind, Outcome, Receipt, RequestId, Trace};
-use lanes::{Append, Appended, Gate, IdempotencyKey, Lane};
-use runtime::fault_points::{Bug, Point, reached};
+use common::{Command, Kind, Outcome, Receipt, RequestId, Trace};
+use lanes::Appended;
 use runtime::traces::trace_of;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::auth::Caller;
+use crate::client::Client;
+use crate::enter::enter;
 use crate::error_table::Code;
 use crate::language::Language;
-use crate::lines::{Line, coupon_lane};
 use crate::problem::Problem;
-use crate::sold_out::Answer;
 use crate::state::AppState;
 use crate::status::{Found, InLine, look_up, time_of, wait_for};
 use crate::wait::{Waiter, end_after};
@@ -32,9 +30,10 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 
 const MS_PER_SECOND: u64 = 1_000;
 
-/// What a client wants besides the command itself.
+/// What a client wants besides the command itself, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wishes {
+    client: Client,
     key: Option<String>,
     wait: Option<Duration>,
     /// Whether the client said how long, be it not at all; it is told when that was done.
@@ -48,7 +47,7 @@ impl Wishes {
     ///
     /// # Errors
     /// V001 for an `Idempotency-Key` that is none. A preference that is not understood is no error (RFC 7240).
-    pub fn read(headers: &HeaderMap) -> Result<Wishes, Problem> {
+    pub fn read(client: Client, headers: &HeaderMap) -> Result<Wishes, Problem> {
         let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
         let key = match (keys.next(), keys.next()) {
             (None, _) => None,
@@ -60,12 +59,28 @@ impl Wishes {
         };
         let preferred = preferred_wait(headers);
         Ok(Wishes {
+            client,
             key,
             wait: preferred.and_then(bounded_wait),
             preferred: preferred.is_some(),
             trace: trace_of(headers),
             language: Language::of(headers),
         })
+    }
+
+    /// Where the client is.
+    pub fn client(&self) -> Client {
+        self.client
+    }
+
+    /// The idempotency key.
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    /// The trace that the command belongs to.
+    pub fn trace(&self) -> Option<&Trace> {
+        self.trace.as_ref()
     }
 
     /// Who says nothing of a wait waits so long all the same.
@@ -101,6 +116,11 @@ pub fn bounded_wait(seconds: u64) -> Option<Duration> {
 pub async fn submit(state: &AppState, wishes: Wishes, caller: Caller, command: Command) -> Result<Response, Problem> {
     let group = command.group(state.lines.coupon_groups());
     let line = state.lines.of(group).ok_or_else(|| Problem::new(Code::R005))?;
+    // The address first: a flood from it must not use up what a shopper whom it names may send.
+    if let Err(problem) = state.address_limit.check(&wishes.client.network()) {
+        line.counters.address_rate_limited.increment(1);
+        return Err(problem);
+    }
     if let Err(problem) = state.user_limit.check(command.user_id()) {
         line.counters.rate_limited.increment(1);
         return Err(problem);
@@ -145,84 +165,11 @@ pub async fn submit(state: &AppState, wishes: Wishes, caller: Caller, command: C
             counter.increment(1);
             Err(Problem::new(Code::R004).retry())
         }
-        // Without a gate there is nothing to be closed.
-        Appended::GateClosed => Err(Problem::internal(anyhow::anyhow!("a gate that was not asked is closed"))),
-    }
-}
-
-/// Appends, and asks what a closed gate means; where that is not certain, the line decides.
-async fn enter(
-    state: &AppState,
-    line: &Line,
-    id: RequestId,
-    command: &Command,
-    wishes: &Wishes,
-) -> Result<Appended, Problem> {
-    let gated = to_append(id, command, wishes)?;
-    let ungated = Append { gate: None, ..gated.clone() };
-    let appended = append(line, gated).await?;
-    reached(Point::AfterAppend);
-    let (Appended::GateClosed, Command::ClaimCoupon(claim)) = (&appended, command) else {
-        return Ok(appended);
-    };
-    let key = ungated.key.as_ref().and_then(|key| hex::decode(&key.digest).ok());
-    match state.sold_out.answer(claim, key).await {
-        Answer::No(refusal) => {
-            line.counters.sold_out.increment(1);
-            return Err(Problem::refused(&refusal));
+        // Both were made an answer of before.
+        Appended::GateClosed | Appended::UsedUp => {
+            Err(Problem::internal(anyhow::anyhow!("a gate or a quota that was not asked said no")))
         }
-        Answer::Open(gate) => open(line, &gate).await,
-        Answer::AskTheLine => {}
     }
-    append(line, ungated).await
-}
-
-async fn append(line: &Line, command: Append) -> Result<Appended, Problem> {
-    let id = command.id;
-    line.appender.append(command).await.map_err(|error| {
-        line.counters.unavailable.increment(1);
-        let problem = if error.may_have_happened() {
-            Problem::new(Code::R005).retry().with("requestId", json!(id))
-        } else {
-            Problem::new(Code::R005).retry()
-        };
-        problem.because(error)
-    })
-}
-
-/// Brings a gate up to what Postgres says. That it fails is no reason to refuse anybody: the next claim tries again.
-async fn open(line: &Line, gate: &Gate) {
-    if let Err(error) = line.lanes.raise_gate(gate).await {
-        tracing::warn!(%error, lane = %gate.lane, "raising the gate of {} failed", gate.lane);
-    }
-}
-
-fn to_append(id: RequestId, command: &Command, wishes: &Wishes) -> Result<Append, Problem> {
-    let lanes = common::lanes(command).into_iter().map(|lane| lane.parse::<Lane>());
-    let lanes = lanes.collect::<Result<_, _>>().map_err(Problem::internal)?;
-    let (path, gate) = match command {
-        Command::ClaimCoupon(claim) => {
-            (format!("/api/coupons/{}/issue", claim.coupon_id), Some(coupon_lane(&claim.coupon_id)))
-        }
-        Command::PlaceOrder(_) => ("/api/orders".to_owned(), None),
-        Command::ChargeBalance(_) => ("/api/users/balance/charge".to_owned(), None),
-    };
-    let key = wishes.key.as_ref().filter(|_| !Bug::NoIdempotency.is_made()).map(|key| IdempotencyKey {
-        digest: digest([command.user_id().as_str(), "POST", &path, key]),
-        body: hex::encode(Sha256::digest(command.fingerprint_bytes())),
-    });
-    let envelope = Envelope::new(command.clone(), wishes.trace.as_ref()).encode();
-    Ok(Append { id: id.as_uuid(), lanes, key, gate, envelope })
-}
-
-/// A key belongs to a user, a method and a path. With their lengths before them no two different ones read alike.
-fn digest(scope_and_key: [&str; 4]) -> String {
-    let mut hash = Sha256::new();
-    for part in scope_and_key {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    hex::encode(hash.finalize())
 }
 
 async fn answer_accepted(
@@ -300,6 +247,9 @@ fn with_location(mut response: Response, id: RequestId) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    const HOME: Client = Client(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
     fn headers(name: HeaderName, values: &[&str]) -> HeaderMap {
         values.iter().map(|value| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
@@ -324,7 +274,7 @@ mod tests {
             (&["wait=soon, waiting=3"], None, Some(USUAL_SECONDS)),
         ];
         for (values, seconds, by_itself) in rows {
-            let wishes = Wishes::read(&headers(PREFER, values)).unwrap();
+            let wishes = Wishes::read(HOME, &headers(PREFER, values)).unwrap();
             assert_eq!(wishes.wait, seconds.map(Duration::from_secs), "{values:?}");
             let waiting = wishes.waiting(Duration::from_secs(USUAL_SECONDS));
             assert_eq!(waiting.wait, by_itself.map(Duration::from_secs), "{values:?}");
@@ -335,28 +285,14 @@ mod tests {
     fn keys_that_clients_choose() {
         let longest = "k".repeat(MAX_IDEMPOTENCY_KEY_CHARS);
         for good in ["1", "8e03978e-40d5-43dd-bc93-6894a57f9324", "\"quoted\"", "~!/", &longest] {
-            let wishes = Wishes::read(&headers(IDEMPOTENCY_KEY, &[good])).expect(good);
+            let wishes = Wishes::read(HOME, &headers(IDEMPOTENCY_KEY, &[good])).expect(good);
             assert_eq!(wishes.key.as_deref(), Some(good));
         }
         let too_long = "k".repeat(MAX_IDEMPOTENCY_KEY_CHARS + 1);
         let bad: [&[&str]; 4] = [&[""], &["two words"], &["once", "twice"], &[&too_long]];
         for values in bad {
-            let problem = Wishes::read(&headers(IDEMPOTENCY_KEY, values)).expect_err("a refusal");
+            let problem = Wishes::read(HOME, &headers(IDEMPOTENCY_KEY, values)).expect_err("a refusal");
             assert_eq!(problem.code(), Code::V001, "{values:?}");
-        }
-    }
-
-    #[test]
-    fn no_two_scopes_read_alike() {
-        let digests = [
-            digest(["u", "POST", "/api/orders", "k"]),
-            digest(["uP", "OST", "/api/orders", "k"]),
-            digest(["u", "POST", "/api/order", "sk"]),
-            digest(["u", "POST", "/api/orders", "K"]),
-        ];
-        for (i, digest) in digests.iter().enumerate() {
-            assert_eq!(digest.len(), 64);
-            assert!(!digests[..i].contains(digest));
         }
     }
 }

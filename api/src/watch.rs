@@ -38,6 +38,8 @@ pub fn start(state: &AppState, link: &Link, migrate: bool, shutdown: &Cancellati
     }
     tasks.spawn(fatal(Box::pin(open_lines(state.clone(), link.clone(), shutdown.clone()))));
     tasks.spawn(until(shutdown.clone(), listen(state.clone(), link.clone())));
+    let keeps = state.clone();
+    tasks.spawn(until(shutdown.clone(), async move { keeps.terms.keep().await }));
     let lines = state.lines.all().map(|(_, line)| line.lanes.clone()).collect();
     tasks.spawn(until(shutdown.clone(), keep_line_gauges(lines)));
     Watching { tasks, shutdown: shutdown.clone() }
@@ -110,6 +112,7 @@ async fn open_lines(state: AppState, link: Link, shutdown: CancellationToken) ->
 async fn connect(state: &AppState, link: &Link) -> anyhow::Result<bool> {
     let is_current = postgres::schema_is_current(&state.pool).await?;
     if is_current {
+        state.terms.read().await?;
         link.connect().await?;
     }
     Ok(is_current)

@@ -153,6 +153,10 @@ pub struct DoorArgs {
     #[arg(long, env = "RATE_LIMIT_PER_USER", value_name = "LIMIT", default_value = "50/s", value_parser = RateLimit::parse)]
     pub rate_limit_per_user: RateLimit,
 
+    /// How many commands may come to this process from one address, such as 100/s; or off. IPv6 counts by /64
+    #[arg(long, env = "RATE_LIMIT_PER_ADDRESS", value_name = "LIMIT", default_value = "off", value_parser = RateLimit::parse)]
+    pub rate_limit_per_address: RateLimit,
+
     /// The proxies in front, as networks such as 10.0.0.0/8; only what they say of a caller's address is believed
     #[arg(long, env = "TRUSTED_PROXIES", value_name = "NETWORKS", default_value = "", hide_default_value = true)]
     pub trusted_proxies: TrustedProxies,

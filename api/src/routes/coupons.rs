@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::client::Client;
 use crate::extract::{JsonBody, Params, PathId};
 use crate::openapi::codes::{C001, C002, C003, C004, C006};
 use crate::openapi::commands::Accepted;
@@ -44,10 +45,11 @@ struct Claim {
 async fn issue(
     State(state): State<AppState>,
     PathId(coupon_id): PathId<CouponId>,
+    client: Client,
     headers: HeaderMap,
     JsonBody(claim): JsonBody<Claim>,
 ) -> Result<Response, Problem> {
-    let wishes = Wishes::read(&headers)?;
+    let wishes = Wishes::read(client, &headers)?;
     let caller = state.auth.caller(&headers).await?;
     let user_id = caller.acts_for(claim.user_id)?;
     submit(&state, wishes, caller, Command::ClaimCoupon(ClaimCoupon { user_id, coupon_id })).await

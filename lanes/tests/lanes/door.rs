@@ -1,9 +1,9 @@
 //! Acceptance: once per id, once per key, in the order of arrival, and a certain no where there is one.
 
-use std::{collections::HashSet, panic::AssertUnwindSafe};
+use std::{collections::HashSet, panic::AssertUnwindSafe, time::Duration};
 
 use futures::{FutureExt, future::join_all};
-use lanes::{Append, Appended, Appender, Gate, IdempotencyKey, Status, limits::COMMAND_LANES_MAX};
+use lanes::{Append, Appended, Appender, Gate, IdempotencyKey, Quota, Status, limits::COMMAND_LANES_MAX};
 
 use crate::support::*;
 
@@ -124,6 +124,7 @@ async fn a_command_of_a_wrong_shape_never_reaches_the_line() {
         Append { key: key("-", "body"), ..command(&["a"]) },
         Append { key: key("two words", "body"), ..command(&["a"]) },
         Append { key: key("digest", "two\nlines"), ..command(&["a"]) },
+        Append { quota: Some(Quota { name: "x".parse().unwrap(), max: 1, kept: Duration::ZERO }), ..command(&["a"]) },
     ];
     let line = line();
     for row in rows {

@@ -85,6 +85,7 @@ fn the_variables_and_their_defaults_are_those_of_the_contract() {
         ("POPULAR_CACHE_TTL", "5m"),
         ("QUEUE_DURABILITY", "strict"),
         ("QUEUE_MAX_DEPTH", "1000000"),
+        ("RATE_LIMIT_PER_ADDRESS", "off"),
         ("RATE_LIMIT_PER_USER", "50/s"),
         ("REDIS_URL", ""),
         ("REQUEST_RETENTION", "7d"),
@@ -163,6 +164,8 @@ fn what_is_accepted() {
     check(&["--rate-limit-per-user", "1/s"], true);
     check(&["--rate-limit-per-user", "0/s"], false);
     check(&["--rate-limit-per-user", "50"], false);
+    check(&["--rate-limit-per-address", "100/s"], true);
+    check(&["--rate-limit-per-address", "100/m"], false);
     check(&["--api-addr", "0.0.0.0:80"], true);
     check(&["--api-addr", "localhost"], false);
     check(&["--trusted-proxies", "10.0.0.0/8"], true);
