@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::RETRY_PAUSE;
+use crate::terms::AllTerms;
 
 /// What is known of Redis' durability.
 #[derive(Debug)]
@@ -81,6 +82,9 @@ pub struct WatchedArchive {
     pub archive: PostgresArchive,
     /// What is known of Redis.
     pub durability: Arc<DurabilityWatch>,
+    /// What coupons demand of claims: known before the first claim can be let in, so that no absence of Postgres can come
+    /// between.
+    pub terms: Arc<AllTerms>,
 }
 
 impl Archive for WatchedArchive {
@@ -91,6 +95,7 @@ impl Archive for WatchedArchive {
     fn trusts<'a>(&'a self, redis: &'a mut MultiplexedConnection) -> BoxFuture<'a, Result<(), ArchiveError>> {
         Box::pin(async move {
             self.durability.look(redis).await?.into_check()?;
+            self.terms.read_once().await?;
             Ok(())
         })
     }

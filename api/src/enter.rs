@@ -1,8 +1,11 @@
 //! From a command to its place in line, or to a certain no before it: what is known of its key, what the coupon demands of
 //! a claim, and what a closed gate means.
 
+use std::time::Duration;
+
+use anyhow::anyhow;
 use common::{ClaimCoupon, Command, Envelope, RequestId};
-use lanes::{Append, Appended, Gate, IdempotencyKey, Lane};
+use lanes::{Append, Appended, Gate, IdempotencyKey, Lane, Quota};
 use runtime::fault_points::{Bug, Point, reached};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -34,6 +37,18 @@ pub async fn enter(
     let Some(terms) = state.terms.of(&claim.coupon_id).await? else {
         return through_the_gate(state, line, claim, wanted).await;
     };
+    if terms.human_check {
+        if let Some(known) = look(state, line, claim, &wanted).await? {
+            return Ok(known);
+        }
+        if let Err(refusal) = check_human(state, line, wishes).await {
+            // A proof is good once: the same key may have stood in line with it meanwhile, or before Redis lost the key.
+            if wanted.key.is_none() {
+                return Err(refusal);
+            }
+            return repeated(state, line, claim, wanted).await?.ok_or(refusal);
+        }
+    }
     wanted.quota = terms.quota(wishes.client());
     let appended = through_the_gate(state, line, claim, wanted.clone()).await?;
     if appended != Appended::UsedUp {
@@ -44,6 +59,60 @@ pub async fn enter(
     }
     line.counters.address_used_up.increment(1);
     Err(terms.used_up())
+}
+
+/// What would be said of a claim that is not let in: that its key is known, or a certain no; none: that it would stand in line.
+async fn look(
+    state: &AppState,
+    line: &Line,
+    claim: &ClaimCoupon,
+    wanted: &Append,
+) -> Result<Option<Appended>, Problem> {
+    let name = "look".parse().expect("letters are a name");
+    // Nothing is counted, so nothing is kept.
+    let nobody = Some(Quota { name, max: 0, kept: Duration::from_secs(1) });
+    let looked = through_the_gate(state, line, claim, Append { quota: nobody, ..wanted.clone() }).await?;
+    Ok(Some(looked).filter(|looked| *looked != Appended::UsedUp))
+}
+
+/// The earlier request that this one repeats, if it does.
+async fn repeated(
+    state: &AppState,
+    line: &Line,
+    claim: &ClaimCoupon,
+    wanted: Append,
+) -> Result<Option<Appended>, Problem> {
+    if let Some(known) = look(state, line, claim, &wanted).await? {
+        return Ok(Some(known));
+    }
+    if was_decided(state, &wanted).await? {
+        return append(line, Append { gate: None, quota: None, ..wanted }).await.map(Some);
+    }
+    Ok(None)
+}
+
+/// Demands a proof that a person sent this.
+async fn check_human(state: &AppState, line: &Line, wishes: &Wishes) -> Result<(), Problem> {
+    let Some(token) = wishes.human_token() else {
+        line.counters.not_human.increment(1);
+        return Err(Problem::human_token_missing());
+    };
+    let asked = match &state.human_check {
+        Some(verifier) => verifier.is_human(token, wishes.client()).await,
+        None => Err(anyhow!("the coupon demands a proof of being human, and HUMAN_CHECK_URL is not set")),
+    };
+    match asked {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            line.counters.not_human.increment(1);
+            Err(Problem::human_token_refused())
+        }
+        // Closed and not open: whoever brings the verifier down must not get in by it.
+        Err(error) => {
+            line.counters.verifier_away.increment(1);
+            Err(Problem::unavailable(error))
+        }
+    }
 }
 
 /// Whether a command repeats one that was decided, and whose key Redis has lost. The line finds the outcome.

@@ -100,6 +100,18 @@ pub const ADDRESS_RETRY_MAX_SECONDS: u32 = 24 * 3_600;
 /// Claims of one coupon that one address may be allowed: a larger number limits nobody.
 pub const MAX_CLAIMS_PER_ADDRESS: i64 = 1_000_000;
 
+/// Asking whether a claim was made by a person may take this long, waiting for a place included: a shopper watches.
+pub const HUMAN_CHECK: Duration = Duration::from_secs(3);
+
+/// Questions whether somebody is a person, under way at once; each is a connection.
+pub const HUMAN_CHECKS_MAX_IN_FLIGHT: usize = 1_024;
+
+/// An answer to such a question has a few hundred bytes.
+pub const HUMAN_ANSWER_MAX_BYTES: usize = 16 * 1024;
+
+/// A proof of being human goes in a header. The verifiers' have up to 2,048 characters, and may grow.
+pub const HUMAN_TOKEN_MAX_CHARS: usize = 8 * 1024;
+
 /// Fetching the public keys of tokens may take this long: somebody waits to be let in.
 pub const JWKS_FETCH: Duration = Duration::from_secs(5);
 
@@ -145,6 +157,8 @@ pub const RETRY_PAUSE: Duration = Duration::from_secs(RETRY_PAUSE_SECONDS);
 
 const _: () = assert!(GATE_QUESTIONS_IN_FLIGHT_MAX < runtime::limits::API_POOL_CONNECTIONS as usize);
 const _: () = assert!(DEMO_TOKEN_MAX_BYTES < HEAD_MAX_BYTES);
+const _: () = assert!(HUMAN_TOKEN_MAX_CHARS < HEAD_MAX_BYTES);
+const _: () = assert!(HUMAN_CHECK.as_secs() < runtime::limits::DRAIN_MAX_SECONDS);
 const _: () = assert!(TERMS_REFRESH.as_millis() < TERMS_HEARD.as_millis());
 const _: () = assert!(GATE_QUESTIONS_MAX <= GATE_QUEUE_ANSWERS_MAX);
 const _: () = assert!(BODY_READ_SECONDS <= HEADER_READ_SECONDS);

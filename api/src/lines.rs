@@ -41,6 +41,10 @@ pub struct Counters {
     pub address_rate_limited: Counter,
     /// Refused: the address has as many of the coupon as it may have.
     pub address_used_up: Counter,
+    /// Refused: nothing proves that a person sent it.
+    pub not_human: Counter,
+    /// Refused: the verifier of persons could not be asked.
+    pub verifier_away: Counter,
 }
 
 /// All lines.
@@ -120,6 +124,8 @@ impl Counters {
             rate_limited: refused(refusal::RATE_LIMITED),
             address_rate_limited: refused(refusal::ADDRESS_RATE_LIMITED),
             address_used_up: refused(refusal::ADDRESS_USED_UP),
+            not_human: refused(refusal::NOT_HUMAN),
+            verifier_away: refused(refusal::VERIFIER_AWAY),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::auth::Auth;
 use crate::client::Network;
 use crate::demo_tokens::DemoTokens;
 use crate::durability::DurabilityWatch;
+use crate::human::HumanCheck;
 use crate::lines::Lines;
 use crate::rate_limit::SenderLimit;
 use crate::sold_out::SoldOut;
@@ -36,7 +37,9 @@ pub struct Parts {
     /// The answers of closed gates.
     pub sold_out: SoldOut,
     /// What coupons demand of claims.
-    pub terms: AllTerms,
+    pub terms: Arc<AllTerms>,
+    /// Who says whether a claim was made by a person.
+    pub human_check: Option<HumanCheck>,
     /// How often one shopper may send commands.
     pub user_limit: SenderLimit<UserId>,
     /// How often one address may.

@@ -25,6 +25,7 @@ use crate::status::{Found, InLine, look_up, time_of, wait_for};
 use crate::wait::{Waiter, end_after};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const HUMAN_TOKEN: HeaderName = HeaderName::from_static("human-token");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
@@ -35,6 +36,7 @@ const MS_PER_SECOND: u64 = 1_000;
 pub struct Wishes {
     client: Client,
     key: Option<String>,
+    human_token: Option<String>,
     wait: Option<Duration>,
     /// Whether the client said how long, be it not at all; it is told when that was done.
     preferred: bool,
@@ -61,6 +63,7 @@ impl Wishes {
         Ok(Wishes {
             client,
             key,
+            human_token: human_token(headers),
             wait: preferred.and_then(bounded_wait),
             preferred: preferred.is_some(),
             trace: trace_of(headers),
@@ -78,6 +81,11 @@ impl Wishes {
         self.key.as_deref()
     }
 
+    /// The proof of being human, if one was brought; empty: none that could be read.
+    pub fn human_token(&self) -> Option<&str> {
+        self.human_token.as_deref()
+    }
+
     /// The trace that the command belongs to.
     pub fn trace(&self) -> Option<&Trace> {
         self.trace.as_ref()
@@ -88,6 +96,16 @@ impl Wishes {
     pub fn waiting(self, usual: Duration) -> Wishes {
         if self.preferred { self } else { Wishes { wait: Some(usual), ..self } }
     }
+}
+
+/// What is no text, or given twice, is a proof that proves nothing.
+fn human_token(headers: &HeaderMap) -> Option<String> {
+    let mut tokens = headers.get_all(HUMAN_TOKEN).iter();
+    let token = match (tokens.next()?, tokens.next()) {
+        (token, None) => token.to_str().unwrap_or_default(),
+        (_, Some(_)) => "",
+    };
+    Some(token.to_owned())
 }
 
 fn is_key(key: &[u8]) -> bool {

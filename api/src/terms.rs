@@ -19,7 +19,7 @@ use crate::shape::Shape;
 /// The coupons of [`Terms`] that may still be claimed. One that has just ended is still among them: clocks differ.
 macro_rules! with_terms {
     () => {
-        "max_per_address is not null and (ends_at is null or ends_at > now() - interval '1 hour')"
+        "(max_per_address is not null or human_check) and (ends_at is null or ends_at > now() - interval '1 hour')"
     };
 }
 
@@ -29,6 +29,8 @@ pub struct Terms {
     #[sqlx(try_from = "String")]
     coupon_id: CouponId,
     max_per_address: Option<i64>,
+    /// Whether a claim must prove that a person sent it.
+    pub human_check: bool,
     ends_at: Option<DateTime<Utc>>,
 }
 
@@ -130,12 +132,19 @@ impl AllTerms {
         known.as_ref().map(|known| known.get(coupon_id).cloned())
     }
 
-    /// Reads them once.
+    /// Reads them if they were never read.
     ///
     /// # Errors
-    /// When Postgres cannot be asked; then the last ones hold.
-    pub async fn read(&self) -> Result<(), sqlx::Error> {
-        let statement = concat!("select coupon_id, max_per_address, ends_at from coupons where ", with_terms!());
+    /// When Postgres cannot be asked.
+    pub async fn read_once(&self) -> Result<(), sqlx::Error> {
+        let is_known = self.known.read().unwrap_or_else(PoisonError::into_inner).is_some();
+        if is_known { Ok(()) } else { self.read().await }
+    }
+
+    /// Reads them anew. When Postgres cannot be asked, the last ones hold.
+    async fn read(&self) -> Result<(), sqlx::Error> {
+        let statement =
+            concat!("select coupon_id, max_per_address, human_check, ends_at from coupons where ", with_terms!());
         let all: Vec<Terms> = sqlx::query_as(statement).fetch_all(&self.pool).await?;
         let known = all.into_iter().map(|terms| (terms.coupon_id.clone(), Arc::new(terms))).collect();
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(known);
@@ -150,7 +159,7 @@ mod tests {
 
     fn terms(max_per_address: Option<i64>, ends_in: Option<TimeDelta>) -> Terms {
         let ends_at = ends_in.map(|left| Utc::now() + left);
-        Terms { coupon_id: "C1".parse().unwrap(), max_per_address, ends_at }
+        Terms { coupon_id: "C1".parse().unwrap(), max_per_address, human_check: false, ends_at }
     }
 
     #[test]

@@ -112,7 +112,6 @@ async fn open_lines(state: AppState, link: Link, shutdown: CancellationToken) ->
 async fn connect(state: &AppState, link: &Link) -> anyhow::Result<bool> {
     let is_current = postgres::schema_is_current(&state.pool).await?;
     if is_current {
-        state.terms.read().await?;
         link.connect().await?;
     }
     Ok(is_current)

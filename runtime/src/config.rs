@@ -4,6 +4,7 @@
 
 mod auth;
 mod durations;
+mod human;
 mod secret;
 mod secret_files;
 mod targets;
@@ -11,6 +12,7 @@ mod trusted_proxies;
 
 pub use auth::{AdminToken, Auth, AuthArgs, AuthConfigError, AuthMode, JwtKey, JwtRules};
 pub use durations::{parse_duration, parse_durations};
+pub use human::{HumanArgs, HumanConfigError};
 pub use secret::Secret;
 pub use secret_files::{FILE_SUFFIX, SecretFileError, with_secret_files};
 pub use targets::{AlertArgs, GatewayArgs, MailArgs, RetryDelays, SyncArgs, TargetArgs, check_target};

@@ -74,6 +74,11 @@ const MEMBERS: &[(&str, &str, &str)] = &[
         "null",
         "How many claims are accepted of one address, an IPv6 one by its /64; more are 429 `R003`; null: any number.",
     ),
+    (
+        "humanCheck",
+        "false",
+        "Whether a claim must bring a proof of being human, in the header `Human-Token`; without a good one it is 403 `A002`.",
+    ),
     ("usedAt", "null", "When an order spent it."),
     ("expiresAt", r#""2026-12-27T01:00:00.123456Z""#, "From when on it is over; null: never."),
     ("valid", "true", "An answer at all means that it is."),

@@ -227,7 +227,7 @@ const MAYBE: &str = "requestId";
 
 /// Whether a member is there only where a coupon demands something of its claims.
 fn is_only_of_claims(code: Code, name: &str) -> bool {
-    code == Code::R003 && name == "reason"
+    matches!(code, Code::A002 | Code::R003) && name == "reason"
 }
 
 /// The members that belong to a code, each with an example.
@@ -273,6 +273,14 @@ fn members(code: Code) -> Vec<(&'static str, Value)> {
                 "enum": ["NOT_OWNED", "ALREADY_USED", "BELOW_MIN_ORDER_AMOUNT"],
                 "description": "Why not.",
                 "examples": ["BELOW_MIN_ORDER_AMOUNT"],
+            }),
+        )],
+        Code::A002 => vec![(
+            "reason",
+            json!({
+                "enum": [reason::HUMAN_TOKEN_MISSING, reason::HUMAN_TOKEN_REFUSED],
+                "description": "Only of claims: what is wrong with the `Human-Token` that the coupon demands.",
+                "examples": [reason::HUMAN_TOKEN_REFUSED],
             }),
         )],
         Code::R003 => vec![(

@@ -14,6 +14,7 @@ mod container;
 mod desk;
 mod faults;
 mod gate;
+mod humans;
 mod kit;
 mod lifecycle;
 mod openapi;

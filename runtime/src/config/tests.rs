@@ -18,6 +18,8 @@ struct All {
     #[command(flatten)]
     auth: AuthArgs,
     #[command(flatten)]
+    human: HumanArgs,
+    #[command(flatten)]
     retention: RetentionArgs,
     #[command(flatten)]
     popular: PopularArgs,
@@ -61,6 +63,8 @@ fn the_variables_and_their_defaults_are_those_of_the_contract() {
         ("COUPON_GROUPS", "1"),
         ("DATABASE_URL", ""),
         ("DEMO_TOKENS_URL", ""),
+        ("HUMAN_CHECK_SECRET", ""),
+        ("HUMAN_CHECK_URL", ""),
         ("JWT_AUDIENCE", ""),
         ("JWT_ISSUER", ""),
         ("JWT_JWKS_URL", ""),
@@ -106,6 +110,7 @@ fn help_and_debug_do_not_show_secrets() {
         "REDIS_URL",
         "JWT_SECRET",
         "ADMIN_TOKEN",
+        "HUMAN_CHECK_SECRET",
         "ORDER_SYNC_SECRET",
         "ALERT_WEBHOOK_URL",
         "PAYMENT_GATEWAY_SECRET",

@@ -50,9 +50,9 @@ impl Shop {
             stack.postgres.create_database(DATABASE)?;
         }
         let token = random_token();
-        telling("starting the API");
-        let api = start_api(&stack, &token, folder.path())?;
         let world = World::open(outside, folder.path()).context("opening the world outside")?;
+        telling("starting the API");
+        let api = start_api(&stack, world.as_ref(), &token, folder.path())?;
         telling("starting the workers");
         let workers = vec![start_workers(&stack, world.as_ref(), folder.path(), 1)?];
         Ok(Shop { api, workers, world, token, stack, folder })
@@ -160,7 +160,7 @@ fn services(stack: &Stack) -> [(&'static str, String); 2] {
     [("DATABASE_URL", stack.postgres.url(DATABASE)), ("REDIS_URL", stack.redis.url())]
 }
 
-fn start_api(stack: &Stack, token: &str, folder: &Path) -> Result<Running> {
+fn start_api(stack: &Stack, world: Option<&World>, token: &str, folder: &Path) -> Result<Running> {
     let variables = |port: u16, metrics_port: u16| {
         let mut all = vec![
             ("API_ADDR", format!("127.0.0.1:{port}")),
@@ -171,6 +171,7 @@ fn start_api(stack: &Stack, token: &str, folder: &Path) -> Result<Running> {
             ("RATE_LIMIT_PER_USER", "off".to_owned()),
         ];
         all.extend(services(stack));
+        all.extend(world.map(World::variables_of_the_door).unwrap_or_default());
         all
     };
     Start { program: SERVE_API, log: &folder.join("api.log"), variables: &variables }.run()

@@ -31,6 +31,14 @@ addTexts({
     "비워 두면 제한이 없습니다. 한 주소를 여러 사람이 함께 쓸 수 있습니다.",
     "Left empty: any number. Many people may share one address.",
   ],
+  human_check: ["사람 확인", "Proof of being human"],
+  human_check_hint: [
+    "켜면 Human-Token 헤더가 없는 발급 요청은 거절됩니다.",
+    "If demanded, claims without a good Human-Token header are refused.",
+  ],
+  human_true: ["요구함", "Demanded"],
+  human_false: ["요구하지 않음", "Not demanded"],
+  human_demanded: ["사람 확인", "persons only"],
   per_address: ["주소당 {n}", "{n} per address"],
   change_terms: ["발급 조건", "Terms of claims"],
   terms_changed: ["쿠폰 {id}의 발급 조건을 바꾸었습니다.", "The terms of coupon {id} are changed."],
@@ -83,11 +91,15 @@ function issuedCell({ couponId, issuedQuantity, totalQuantity }) {
 }
 
 // What a coupon demands of its claims.
-function termFields({ maxPerAddress }) {
+function termFields({ maxPerAddress, humanCheck = false }) {
   return [
     {
       name: "maxPerAddress", label: text("max_per_address"), kind: "number", hint: text("max_per_address_hint"),
       value: maxPerAddress ?? undefined, optional: true,
+    },
+    {
+      name: "humanCheck", label: text("human_check"), kind: "choice", hint: text("human_check_hint"), value: String(humanCheck),
+      choices: ["false", "true"].map((demanded) => [demanded, text(`human_${demanded}`)]),
     },
   ];
 }
@@ -116,8 +128,9 @@ export function coupons(app) {
         ...termFields({}),
       ],
       verb: text("create"),
-      act: async (values) => {
-        const { couponId: id } = await app.send("POST", "/api/admin/coupons", values);
+      act: async ({ humanCheck, ...values }) => {
+        const coupon = { ...values, humanCheck: humanCheck === "true" };
+        const { couponId: id } = await app.send("POST", "/api/admin/coupons", coupon);
         app.say("good", text("coupon_created", { id }));
         app.refresh();
       },
@@ -157,8 +170,8 @@ export function coupons(app) {
       title: `${text("change_terms")}: ${id}`,
       fields: termFields(coupon(id)),
       verb: text("change_terms"),
-      act: async ({ maxPerAddress = null }) => {
-        await app.send("PATCH", path(id), { maxPerAddress });
+      act: async ({ maxPerAddress = null, humanCheck }) => {
+        await app.send("PATCH", path(id), { maxPerAddress, humanCheck: humanCheck === "true" });
         app.say("good", text("terms_changed", { id }));
         app.refresh();
       },
@@ -171,9 +184,10 @@ export function coupons(app) {
     [text("state"), stateOf],
     [text("issued"), issuedCell],
     [text("discount"), discountText],
-    [text("window"), ({ startsAt, endsAt, maxPerAddress }) => [
+    [text("window"), ({ startsAt, endsAt, maxPerAddress, humanCheck }) => [
       startsAt ? moment(startsAt) : text("no_start"), " – ", endsAt ? moment(endsAt) : text("no_end"),
       maxPerAddress !== null && `, ${text("per_address", { n: count(maxPerAddress) })}`,
+      humanCheck && `, ${text("human_demanded")}`,
     ]],
     [text("act"), ({ couponId: of }) => h("div", { class: "row" },
       button("raise", text("raise"), { of, class: "small", "aria-label": `${text("raise")}: ${of}` }),

@@ -50,6 +50,7 @@ struct Coupon {
     ends_at: Option<DateTime<Utc>>,
     valid_days: Option<i32>,
     max_per_address: Option<i64>,
+    human_check: bool,
     #[serde(skip)]
     last_ticket: i64,
     created_at: DateTime<Utc>,
@@ -60,14 +61,14 @@ macro_rules! coupon_columns {
     () => {
         "coupon_id, name, discount_type, discount_value, max_discount_amount, min_order_amount, total_quantity, \
          issued_quantity, total_quantity - issued_quantity as remaining_quantity, starts_at, ends_at, valid_days, \
-         max_per_address, last_ticket, created_at"
+         max_per_address, human_check, last_ticket, created_at"
     };
 }
 
 impl Coupon {
     /// Whether it demands anything of a claim before it stands in line.
     fn has_terms(&self) -> bool {
-        self.max_per_address.is_some()
+        self.max_per_address.is_some() || self.human_check
     }
 
     /// The coupon as the audit log shows it.
@@ -77,7 +78,7 @@ impl Coupon {
             "maxDiscountAmount": self.max_discount_amount, "minOrderAmount": self.min_order_amount,
             "totalQuantity": self.total_quantity, "issuedQuantity": self.issued_quantity,
             "startsAt": self.starts_at, "endsAt": self.ends_at, "validDays": self.valid_days,
-            "maxPerAddress": self.max_per_address,
+            "maxPerAddress": self.max_per_address, "humanCheck": self.human_check,
         })
     }
 }
@@ -114,6 +115,7 @@ struct NewCoupon {
     ends_at: Option<DateTime<Utc>>,
     valid_days: Option<i32>,
     max_per_address: Option<i64>,
+    human_check: Option<bool>,
 }
 
 impl NewCoupon {
@@ -160,15 +162,13 @@ async fn create(
     JsonBody(new): JsonBody<NewCoupon>,
 ) -> Result<(StatusCode, Json<Coupon>), Problem> {
     new.check()?;
-    if new.max_per_address.is_some() {
-        state.terms.demand_room("maxPerAddress").await?;
-    }
+    demand_terms(&state, false, new.max_per_address, new.human_check).await?;
     let coupon_id = new.coupon_id.map_or_else(|| Uuid::now_v7().to_string(), |id| id.to_string());
     let mut transaction = change(&state.pool).await?;
     let coupon: Option<Coupon> = sqlx::query_as(concat!(
         "insert into coupons (coupon_id, name, discount_type, discount_value, max_discount_amount, min_order_amount,
-                              total_quantity, starts_at, ends_at, valid_days, max_per_address)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                              total_quantity, starts_at, ends_at, valid_days, max_per_address, human_check)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
          on conflict do nothing
          returning ",
         coupon_columns!()
@@ -184,6 +184,7 @@ async fn create(
     .bind(new.ends_at)
     .bind(new.valid_days)
     .bind(new.max_per_address)
+    .bind(new.human_check.unwrap_or(false))
     .fetch_optional(&mut *transaction)
     .await?;
     let coupon = coupon.ok_or_else(|| Problem::new(Code::X004))?;
@@ -216,6 +217,7 @@ struct Edit {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<i64>)]
     max_per_address: Option<Option<i64>>,
+    human_check: Option<bool>,
 }
 
 /// Raises the quantity of a coupon, moves its end, or changes what it demands of a claim.
@@ -245,15 +247,14 @@ async fn edit(
     .await?;
     let before = before.ok_or_else(|| Problem::new(Code::C002))?;
     edit.check(&before)?;
-    if edit.max_per_address.flatten().is_some() && !before.has_terms() {
-        state.terms.demand_room("maxPerAddress").await?;
-    }
+    demand_terms(&state, before.has_terms(), edit.max_per_address.flatten(), edit.human_check).await?;
     let after: Coupon = sqlx::query_as(concat!(
         "update coupons
             set -- only ever raised, whoever else raises it
                 total_quantity = greatest(total_quantity, $2),
                 ends_at = case when $3 then $4 else ends_at end,
-                max_per_address = case when $5 then $6 else max_per_address end
+                max_per_address = case when $5 then $6 else max_per_address end,
+                human_check = coalesce($7, human_check)
           where coupon_id = $1
          returning ",
         coupon_columns!()
@@ -264,6 +265,7 @@ async fn edit(
     .bind(edit.ends_at.flatten())
     .bind(edit.max_per_address.is_some())
     .bind(edit.max_per_address.flatten())
+    .bind(edit.human_check)
     .fetch_one(&mut *transaction)
     .await?;
     if after.shown() == before.shown() {
@@ -300,6 +302,24 @@ impl Edit {
         }
         shape.checked()
     }
+}
+
+/// Demands that what a coupon shall demand can be kept to: there is room for its terms, and somebody says who is a person.
+async fn demand_terms(
+    state: &AppState,
+    has_terms: bool,
+    max_per_address: Option<i64>,
+    human_check: Option<bool>,
+) -> Result<(), Problem> {
+    let mut shape = Shape::new();
+    let is_asked = human_check == Some(true);
+    shape.demand(!is_asked || state.human_check.is_some(), "humanCheck", "needs HUMAN_CHECK_URL to be set");
+    shape.checked()?;
+    if !has_terms && (max_per_address.is_some() || is_asked) {
+        let field = if is_asked { "humanCheck" } else { "maxPerAddress" };
+        state.terms.demand_room(field).await?;
+    }
+    Ok(())
 }
 
 /// Tells the gate that there is more. If Redis is away the next claim at the closed gate finds out, because it asks
