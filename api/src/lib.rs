@@ -14,6 +14,9 @@ mod durability;
 mod enter;
 pub mod error_table;
 mod extract;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod human;
 mod language;
 mod limits;

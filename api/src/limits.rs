@@ -42,6 +42,9 @@ pub const LINGER: Duration = Duration::from_secs(5);
 /// What of the rest is thrown away meanwhile: more than anybody sends by mistake.
 pub const LINGER_MAX_BYTES: usize = 32 * 1024 * 1024;
 
+/// Of what a parser says of a member, so much is told.
+pub const COMPLAINT_MAX_CHARS: usize = 300;
+
 /// After the listener failed (mostly: no file descriptor left), it is asked again after this.
 pub const ACCEPT_PAUSE_MS: u64 = 50;
 

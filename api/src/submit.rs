@@ -86,6 +86,12 @@ impl Wishes {
         self.human_token.as_deref()
     }
 
+    /// How long the outcome is waited for; none: not at all. See [`crate::fuzzing`].
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub fn wait(&self) -> Option<Duration> {
+        self.wait
+    }
+
     /// The trace that the command belongs to.
     pub fn trace(&self) -> Option<&Trace> {
         self.trace.as_ref()

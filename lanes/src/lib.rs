@@ -13,6 +13,9 @@ mod backend;
 mod claim;
 mod depth;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod keys;
 pub mod limits;

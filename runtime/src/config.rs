@@ -217,4 +217,6 @@ fn parse_popular_ttl(text: &str) -> Result<Duration, String> {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -127,7 +127,7 @@ async fn history(
     headers: HeaderMap,
     Params(mut params): Params<OfUser>,
 ) -> Result<Json<History>, Problem> {
-    let page = params.page::<u64>()?;
+    let page = params.page::<i64>()?;
     let user_id = state.auth.shopper(&headers, params.user_id).await?;
     let rows: Vec<Entry> = sqlx::query_as(
         "select entry::text as entry, kind, amount, balance_after, reference_id, created_at
