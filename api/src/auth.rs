@@ -136,6 +136,31 @@ pub fn in_whose_name(caller: Result<Caller, Problem>, sent: Option<UserId>) -> (
     }
 }
 
+/// What a token and a set of keys of anybody come to; see [`crate::fuzzing`].
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing {
+    use super::published_keys::keys_of;
+    use super::tokens::Tokens;
+    use futures::FutureExt;
+    use jsonwebtoken::Algorithm;
+    use runtime::config::{JwtKey, JwtRules, Secret};
+
+    /// Whether a shop with a secret that nobody knows believes the token.
+    pub fn is_believed(token: &str) -> bool {
+        let key = JwtKey::Secret(Secret::from("a secret of which no token was ever made".to_owned()));
+        let rules = JwtRules { key, issuer: None, audience: None, user_claim: "sub".to_owned() };
+        let tokens = Tokens::new(rules).expect("a secret needs nobody to be asked");
+        let claims = tokens.claims(token).now_or_never().expect("nobody is waited for");
+        claims.and_then(|claims| tokens.shopper(&claims)).is_ok()
+    }
+
+    /// Whether these are keys, and one of them would check a signature that is made with a shared secret.
+    pub fn has_shared_key(set: &[u8]) -> Option<bool> {
+        let keys = keys_of(set).ok()?;
+        Some(keys.values().any(|key| key.is_for(Algorithm::HS256)))
+    }
+}
+
 fn nobody() -> UserId {
     "nobody".parse().expect("letters are an id")
 }

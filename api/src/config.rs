@@ -1,7 +1,7 @@
 //! What `api` is told at its start.
 
 use clap::Args;
-use runtime::config::{AuthArgs, DoorArgs, LaneArgs, PopularArgs, ServicesArgs, TargetArgs, TelemetryArgs};
+use runtime::config::{AuthArgs, DoorArgs, HumanArgs, LaneArgs, PopularArgs, ServicesArgs, TargetArgs, TelemetryArgs};
 
 /// The configuration of `api`, from flags or environment variables.
 #[derive(Debug, Clone, Args)]
@@ -15,6 +15,9 @@ pub struct ApiConfig {
     /// Who may do what.
     #[command(flatten)]
     pub auth: AuthArgs,
+    /// Who says whether a claim was made by a person.
+    #[command(flatten)]
+    pub human: HumanArgs,
     /// Whom it may talk to.
     #[command(flatten)]
     pub targets: TargetArgs,

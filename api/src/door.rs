@@ -26,6 +26,7 @@ use tracing::field::display;
 use uuid::Uuid;
 
 use crate::auth::is_local;
+use crate::client::Client;
 use crate::error_table::Code;
 use crate::language::Language;
 use crate::limits::REQUEST_ID_MAX_CHARS;
@@ -110,12 +111,16 @@ where
                 let method = request.method().clone();
                 traces::serve(request.headers_mut(), method.as_str(), pattern)
             });
+        let client = self.rules.client(&request);
+        if let Some(client) = client {
+            request.extensions_mut().insert(Client(client));
+        }
         let visit = Visit {
             began: Instant::now(),
             id: request_id(request.headers()),
             language: Language::of(request.headers()),
             method: request.method().clone(),
-            client: self.rules.client(&request),
+            client,
             traceparent: request.headers().get(TRACEPARENT).cloned(),
             pattern,
             span,

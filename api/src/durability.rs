@@ -13,6 +13,7 @@ use runtime::redis_durability::{Verdict, check_all, judge_all};
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::{REPLICAS_COUNTED_EVERY, RETRY_PAUSE};
+use crate::terms::AllTerms;
 
 /// What is known of Redis' durability.
 #[derive(Debug)]
@@ -114,6 +115,9 @@ pub struct WatchedArchive {
     pub archive: PostgresArchive,
     /// What is known of Redis.
     pub durability: Arc<DurabilityWatch>,
+    /// What coupons demand of claims: known before the first claim can be let in, so that no absence of Postgres can come
+    /// between.
+    pub terms: Arc<AllTerms>,
 }
 
 impl Archive for WatchedArchive {
@@ -124,6 +128,7 @@ impl Archive for WatchedArchive {
     fn trusts<'a>(&'a self, redis: &'a mut MultiplexedConnection) -> BoxFuture<'a, Result<(), ArchiveError>> {
         Box::pin(async move {
             self.durability.look(std::slice::from_mut(redis)).await?.verdict.into_check()?;
+            self.terms.read_once().await?;
             Ok(())
         })
     }

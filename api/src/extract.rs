@@ -22,7 +22,7 @@ use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::error_table::Code;
-use crate::limits::BODY_READ_SECONDS;
+use crate::limits::{BODY_READ_SECONDS, COMPLAINT_MAX_CHARS};
 use crate::problem::Problem;
 
 /// A JSON body. No body at all counts as an object without members.
@@ -107,7 +107,10 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 }
 
 /// Parses quickly, and only what cannot be parsed once more to learn where it is wrong.
-fn parse<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Problem> {
+///
+/// # Errors
+/// V001, which names the member.
+pub fn parse<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Problem> {
     match serde_json::from_slice::<Object<T>>(bytes) {
         Ok(Object(value)) => Ok(value),
         Err(error) => {
@@ -132,7 +135,13 @@ fn wrong_json(path: &str, error: &serde_json::Error) -> Problem {
         Some(end) if error.is_data() => &message[..end],
         _ => &message,
     };
-    let message = WORDS_OF_CODE.iter().fold(message.to_owned(), |message, (code, word)| message.replace(code, word));
+    // The parser repeats what it was given, which may be all of a body.
+    let message: String = if message.chars().nth(COMPLAINT_MAX_CHARS).is_some() {
+        message.chars().take(COMPLAINT_MAX_CHARS).chain(['…']).collect()
+    } else {
+        message.to_owned()
+    };
+    let message = WORDS_OF_CODE.iter().fold(message, |message, (code, word)| message.replace(code, word));
     let path = if path == "." || path == "?" { "" } else { path };
     let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
     let field = match (path, missing) {

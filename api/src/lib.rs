@@ -6,15 +6,22 @@
 #![forbid(unsafe_code)]
 
 mod auth;
+mod client;
 mod config;
 mod demo_tokens;
 mod door;
 mod durability;
+mod enter;
 pub mod error_table;
 mod extract;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+mod human;
 mod language;
 mod limits;
 mod lines;
+mod linger;
 mod openapi;
 mod page;
 mod problem;
@@ -26,6 +33,7 @@ mod sold_out;
 mod state;
 mod status;
 mod submit;
+mod terms;
 mod wait;
 mod watch;
 
@@ -49,10 +57,12 @@ use auth::Auth;
 use demo_tokens::DemoTokens;
 use door::Door;
 use durability::{DurabilityWatch, WatchedArchive};
+use human::HumanCheck;
 use lines::Lines;
-use rate_limit::UserLimit;
+use rate_limit::SenderLimit;
 use sold_out::SoldOut;
 use state::{AppState, Parts};
+use terms::AllTerms;
 use wait::Waiters;
 
 /// Serves until SIGTERM or SIGINT, then answers whoever waits and returns. Logging and the TLS provider are the
@@ -66,6 +76,7 @@ pub async fn run(config: ApiConfig) -> anyhow::Result<()> {
     traces::start(&config.telemetry, allow_private_http, "droplane-api", Beginner::Sampled)?;
     let auth = Auth::new(&config.auth, config.door.api_addr, allow_private_http)?;
     let demo_tokens = demo_tokens(&config)?;
+    let human_check = HumanCheck::new(&config.human, allow_private_http)?;
     let operators = AdminListener::bind(config.telemetry.metrics_addr_or(API_METRICS_ADDR)).await?;
     let listener = serve::listen(config.door.api_addr)?;
     let address = listener.local_addr().context("reading the address of the public listener")?;
@@ -78,7 +89,12 @@ pub async fn run(config: ApiConfig) -> anyhow::Result<()> {
 
     let pool = postgres::pool(config.services.database_url.expose(), API_POOL_CONNECTIONS, "droplane api")?;
     let durability = Arc::new(DurabilityWatch::new(config.services.queue_durability, config.door.queue_min_replicas));
-    let archive = WatchedArchive { archive: PostgresArchive::new(pool.clone()), durability: Arc::clone(&durability) };
+    let terms = Arc::new(AllTerms::new(pool.clone()));
+    let archive = WatchedArchive {
+        archive: PostgresArchive::new(pool.clone()),
+        durability: Arc::clone(&durability),
+        terms: Arc::clone(&terms),
+    };
     let link = link(&config, coupon_groups, archive)?;
     let limits = LineLimits::new(config.lanes.max_depth);
     let state = AppState::new(Parts {
@@ -87,7 +103,10 @@ pub async fn run(config: ApiConfig) -> anyhow::Result<()> {
         demo_tokens,
         waiters: Arc::new(Waiters::default()),
         sold_out: SoldOut::start(pool.clone()),
-        user_limit: UserLimit::start(config.door.rate_limit_per_user),
+        terms,
+        human_check,
+        user_limit: SenderLimit::start(config.door.rate_limit_per_user),
+        address_limit: SenderLimit::start(config.door.rate_limit_per_address),
         popular: popular::Cache::new(pool.clone(), link.clone(), config.popular.cache_ttl),
         durability,
         pool,

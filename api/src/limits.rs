@@ -35,6 +35,16 @@ pub const HEAD_MAX_BYTES: usize = 32 * 1024;
 /// The body must have arrived this long after the head.
 pub const BODY_READ_SECONDS: u64 = 10;
 
+/// A connection of which a body was left unread is listened to for so long after its answer, so that the answer is not lost
+/// with it. Whoever reads while they send needs an instant.
+pub const LINGER: Duration = Duration::from_secs(5);
+
+/// What of the rest is thrown away meanwhile: more than anybody sends by mistake.
+pub const LINGER_MAX_BYTES: usize = 32 * 1024 * 1024;
+
+/// Of what a parser says of a member, so much is told.
+pub const COMPLAINT_MAX_CHARS: usize = 300;
+
 /// After the listener failed (mostly: no file descriptor left), it is asked again after this.
 pub const ACCEPT_PAUSE_MS: u64 = 50;
 
@@ -69,9 +79,44 @@ pub const MAX_STOCK_PIECES: i64 = 1_000_000_000_000;
 /// Units of one coupon.
 pub const MAX_COUPON_UNITS: i64 = 1_000_000_000_000;
 
-/// How often the rate limit forgets shoppers who have been quiet for long enough to have all of theirs again, so that a
+/// How often a rate limit forgets senders who have been quiet for long enough to have all of theirs again, so that a
 /// sale with a million shoppers does not keep them all in memory.
 pub const RATE_LIMIT_FORGET: Duration = Duration::from_secs(5);
+
+/// Senders that a rate limit counts one by one, some tens of bytes each: far more than can send between two times of
+/// forgetting.
+pub const RATE_LIMIT_SENDERS_MAX: usize = 1_000_000;
+
+/// How often what coupons demand of claims is read anew: another `api` may have changed it.
+pub const TERMS_REFRESH: Duration = Duration::from_secs(1);
+
+/// An operator who changes it is answered after this, when every `api` has read it once more and had half a second for it.
+pub const TERMS_HEARD: Duration = Duration::from_millis(1_500);
+
+/// Coupons that may demand something at the same time; each `api` keeps them, about 200 bytes each.
+pub const TERMS_MAX_COUPONS: i64 = 10_000;
+
+/// How long after the end of a campaign, or the last claim of one without an end, the claims of an address stay counted: an
+/// end that is moved by less than this takes nothing back. Each count is a key of about 150 bytes in Redis.
+pub const ADDRESS_COUNT_KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// Whoever may have no more of a campaign is told to try again at its end, or after this.
+pub const ADDRESS_RETRY_MAX_SECONDS: u32 = 24 * 3_600;
+
+/// Claims of one coupon that one address may be allowed: a larger number limits nobody.
+pub const MAX_CLAIMS_PER_ADDRESS: i64 = 1_000_000;
+
+/// Asking whether a claim was made by a person may take this long, waiting for a place included: a shopper watches.
+pub const HUMAN_CHECK: Duration = Duration::from_secs(3);
+
+/// Questions whether somebody is a person, under way at once; each is a connection.
+pub const HUMAN_CHECKS_MAX_IN_FLIGHT: usize = 1_024;
+
+/// An answer to such a question has a few hundred bytes.
+pub const HUMAN_ANSWER_MAX_BYTES: usize = 16 * 1024;
+
+/// A proof of being human goes in a header. The verifiers' have up to 2,048 characters, and may grow.
+pub const HUMAN_TOKEN_MAX_CHARS: usize = 8 * 1024;
 
 /// Fetching the public keys of tokens may take this long: somebody waits to be let in.
 pub const JWKS_FETCH: Duration = Duration::from_secs(5);
@@ -118,5 +163,9 @@ pub const RETRY_PAUSE: Duration = Duration::from_secs(RETRY_PAUSE_SECONDS);
 
 const _: () = assert!(GATE_QUESTIONS_IN_FLIGHT_MAX < runtime::limits::API_POOL_CONNECTIONS as usize);
 const _: () = assert!(DEMO_TOKEN_MAX_BYTES < HEAD_MAX_BYTES);
+const _: () = assert!(HUMAN_TOKEN_MAX_CHARS < HEAD_MAX_BYTES);
+const _: () = assert!(HUMAN_CHECK.as_secs() < runtime::limits::DRAIN_MAX_SECONDS);
+const _: () = assert!(TERMS_REFRESH.as_millis() < TERMS_HEARD.as_millis());
 const _: () = assert!(GATE_QUESTIONS_MAX <= GATE_QUEUE_ANSWERS_MAX);
 const _: () = assert!(BODY_READ_SECONDS <= HEADER_READ_SECONDS);
+const _: () = assert!(LINGER.as_secs() < runtime::limits::DRAIN_MAX_SECONDS);

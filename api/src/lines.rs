@@ -37,6 +37,14 @@ pub struct Counters {
     pub unavailable: Counter,
     /// Refused: the shopper sends too many.
     pub rate_limited: Counter,
+    /// Refused: too many come from the address.
+    pub address_rate_limited: Counter,
+    /// Refused: the address has as many of the coupon as it may have.
+    pub address_used_up: Counter,
+    /// Refused: nothing proves that a person sent it.
+    pub not_human: Counter,
+    /// Refused: the verifier of persons could not be asked.
+    pub verifier_away: Counter,
 }
 
 /// All lines.
@@ -114,6 +122,10 @@ impl Counters {
             key_reused: refused(refusal::KEY_REUSED),
             unavailable: refused(refusal::UNAVAILABLE),
             rate_limited: refused(refusal::RATE_LIMITED),
+            address_rate_limited: refused(refusal::ADDRESS_RATE_LIMITED),
+            address_used_up: refused(refusal::ADDRESS_USED_UP),
+            not_human: refused(refusal::NOT_HUMAN),
+            verifier_away: refused(refusal::VERIFIER_AWAY),
         }
     }
 }

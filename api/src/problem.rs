@@ -16,14 +16,47 @@ use serde_json::{Map, Value, json};
 use crate::error_table::Code;
 use crate::language::Language;
 
+/// Why a claim was refused before the line, where the code alone does not say it: the member `reason` of R003 and A002.
+pub mod reason {
+    /// The address has as many of the coupon as it may have.
+    pub const ADDRESS_USED_UP: &str = "ADDRESS_USED_UP";
+    /// A proof of being human is demanded, and was not there.
+    pub const HUMAN_TOKEN_MISSING: &str = "HUMAN_TOKEN_MISSING";
+    /// The proof was not accepted.
+    pub const HUMAN_TOKEN_REFUSED: &str = "HUMAN_TOKEN_REFUSED";
+}
+
 /// When Redis or Postgres is away, or a line is full, another attempt makes sense after this.
 const RETRY_AFTER_SECONDS: u32 = 1;
+
+/// What is told instead of the words of the code, where they would not say enough.
+#[derive(Debug, PartialEq, Eq)]
+struct Words {
+    korean: &'static str,
+    english: &'static str,
+}
+
+const ADDRESS_USED_UP: Words = Words {
+    korean: "이 주소에서 받을 수 있는 쿠폰 수를 모두 받았습니다.",
+    english: "As many of these coupons as may go to one address have gone to yours.",
+};
+
+const HUMAN_TOKEN_MISSING: Words = Words {
+    korean: "이 쿠폰을 받으려면 사람임을 확인해야 합니다.",
+    english: "This coupon needs a proof that you are a person, and there was none.",
+};
+
+const HUMAN_TOKEN_REFUSED: Words = Words {
+    korean: "사람임을 확인하지 못했습니다. 다시 확인해 주세요.",
+    english: "The proof that you are a person was not accepted. Please get a new one.",
+};
 
 /// What went wrong, until it is written down in the language of the one who reads it.
 #[derive(Debug, Clone)]
 pub struct Problem {
     code: Code,
     status: u16,
+    words: Option<&'static Words>,
     members: Map<String, Value>,
     retry_after_seconds: Option<u32>,
     cause: Option<Arc<anyhow::Error>>,
@@ -32,7 +65,8 @@ pub struct Problem {
 impl Problem {
     /// The error of this code, with the status that the table gives it.
     pub fn new(code: Code) -> Problem {
-        Problem { code, status: code.row().status, members: Map::new(), retry_after_seconds: None, cause: None }
+        let (status, members) = (code.row().status, Map::new());
+        Problem { code, status, words: None, members, retry_after_seconds: None, cause: None }
     }
 
     /// One member is not as it should be.
@@ -59,6 +93,26 @@ impl Problem {
     pub fn refused(refusal: &Refusal) -> Problem {
         let code = code_of(refusal);
         Problem { members: members_of(refusal), ..Problem::new(code) }
+    }
+
+    /// The caller's address has as many of a coupon as it may have.
+    pub fn address_used_up() -> Problem {
+        Problem::new(Code::R003).saying(&ADDRESS_USED_UP).with("reason", json!(reason::ADDRESS_USED_UP))
+    }
+
+    /// A claim without a proof that a person sent it, where one is demanded.
+    pub fn human_token_missing() -> Problem {
+        Problem::new(Code::A002).saying(&HUMAN_TOKEN_MISSING).with("reason", json!(reason::HUMAN_TOKEN_MISSING))
+    }
+
+    /// A claim whose proof proves nothing.
+    pub fn human_token_refused() -> Problem {
+        Problem::new(Code::A002).saying(&HUMAN_TOKEN_REFUSED).with("reason", json!(reason::HUMAN_TOKEN_REFUSED))
+    }
+
+    fn saying(mut self, words: &'static Words) -> Problem {
+        self.words = Some(words);
+        self
     }
 
     /// Adds a member of this error.
@@ -122,7 +176,11 @@ impl Problem {
         }
 
         let row = self.code.row();
-        let message = message(self.code, language);
+        let message = match (self.words, language) {
+            (None, language) => message(self.code, language),
+            (Some(words), Language::Korean) => words.korean,
+            (Some(words), Language::English) => words.english,
+        };
         let written = serde_json::to_vec(&Written {
             r#type: format!("urn:droplane:problem:{}", row.code),
             title: row.title,

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::limits::{ACCEPT_PAUSE_MS, CONNECTIONS_MAX, FAREWELL_MS, HEAD_MAX_BYTES, HEADER_READ_SECONDS};
+use crate::linger::{LeftUnread, Lingering};
 
 /// Opens the public listener, with room for everybody who comes at the same instant.
 ///
@@ -123,12 +124,14 @@ async fn answer(stream: TcpStream, peer: SocketAddr, routes: Router, closing: Cl
     let is_near = closing.is_near;
     let has_asked = Arc::new(AtomicBool::new(false));
     let asking = Arc::clone(&has_asked);
+    let left_unread = LeftUnread::default();
+    let stream = Lingering::new(stream, left_unread.clone());
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         asking.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(Peer(peer.ip()));
-        let is_near = Arc::clone(&is_near);
-        routes.call(request).map_ok(move |mut answer| {
-            if is_near.load(Ordering::Relaxed) {
+        let (is_near, left_unread) = (Arc::clone(&is_near), left_unread.clone());
+        routes.call(request.map(|body| left_unread.watch(body))).map_ok(move |mut answer| {
+            if is_near.load(Ordering::Relaxed) || left_unread.is_much() {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             answer

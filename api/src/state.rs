@@ -3,15 +3,19 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use common::UserId;
 use popular::Cache;
 use sqlx::PgPool;
 
 use crate::auth::Auth;
+use crate::client::Network;
 use crate::demo_tokens::DemoTokens;
 use crate::durability::DurabilityWatch;
+use crate::human::HumanCheck;
 use crate::lines::Lines;
-use crate::rate_limit::UserLimit;
+use crate::rate_limit::SenderLimit;
 use crate::sold_out::SoldOut;
+use crate::terms::AllTerms;
 use crate::wait::Waiters;
 
 /// The parts of the running program; a copy shares them.
@@ -32,8 +36,14 @@ pub struct Parts {
     pub waiters: Arc<Waiters>,
     /// The answers of closed gates.
     pub sold_out: SoldOut,
+    /// What coupons demand of claims.
+    pub terms: Arc<AllTerms>,
+    /// Who says whether a claim was made by a person.
+    pub human_check: Option<HumanCheck>,
     /// How often one shopper may send commands.
-    pub user_limit: UserLimit,
+    pub user_limit: SenderLimit<UserId>,
+    /// How often one address may.
+    pub address_limit: SenderLimit<Network>,
     /// The popular products.
     pub popular: Cache,
     /// Whether Redis keeps what it accepts.

@@ -1,5 +1,5 @@
 //! The only way into a line: shape, who it is, how often, key, gate, append. The handlers have checked shape and caller;
-//! from here on a command is a command.
+//! from here on a command is a command, and [`crate::enter`] finds its place.
 
 use std::time::Duration;
 
@@ -8,36 +8,37 @@ use axum::http::header::{CACHE_CONTROL, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use common::limits::{MAX_IDEMPOTENCY_KEY_CHARS, MAX_WAIT_SECONDS};
-use common::{Command, Envelope, Kind, Outcome, Receipt, RequestId, Trace};
-use lanes::{Append, Appended, Gate, IdempotencyKey, Lane};
-use runtime::fault_points::{Bug, Point, reached};
+use common::{Command, Kind, Outcome, Receipt, RequestId, Trace};
+use lanes::Appended;
 use runtime::traces::trace_of;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::auth::Caller;
+use crate::client::Client;
+use crate::enter::enter;
 use crate::error_table::Code;
 use crate::language::Language;
-use crate::lines::{Line, coupon_lane};
 use crate::problem::Problem;
-use crate::sold_out::Answer;
 use crate::state::AppState;
 use crate::status::{Found, InLine, look_up, time_of, wait_for};
 use crate::wait::{Waiter, end_after};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const HUMAN_TOKEN: HeaderName = HeaderName::from_static("human-token");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 const MS_PER_SECOND: u64 = 1_000;
 
-/// What a client wants besides the command itself.
+/// What a client wants besides the command itself, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wishes {
+    client: Client,
     key: Option<String>,
+    human_token: Option<String>,
     wait: Option<Duration>,
-    /// Whether the client asked for the wait, and is to be told that it was done.
+    /// Whether the client said how long, be it not at all; it is told when that was done.
     preferred: bool,
     trace: Option<Trace>,
     language: Language,
@@ -48,7 +49,7 @@ impl Wishes {
     ///
     /// # Errors
     /// V001 for an `Idempotency-Key` that is none. A preference that is not understood is no error (RFC 7240).
-    pub fn read(headers: &HeaderMap) -> Result<Wishes, Problem> {
+    pub fn read(client: Client, headers: &HeaderMap) -> Result<Wishes, Problem> {
         let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
         let key = match (keys.next(), keys.next()) {
             (None, _) => None,
@@ -58,30 +59,73 @@ impl Wishes {
                 return Err(Problem::field("Idempotency-Key", rule));
             }
         };
-        let wait = preferred_wait(headers);
-        Ok(Wishes { key, wait, preferred: wait.is_some(), trace: trace_of(headers), language: Language::of(headers) })
+        let preferred = preferred_wait(headers);
+        Ok(Wishes {
+            client,
+            key,
+            human_token: human_token(headers),
+            wait: preferred.and_then(bounded_wait),
+            preferred: preferred.is_some(),
+            trace: trace_of(headers),
+            language: Language::of(headers),
+        })
     }
 
-    /// Who asks for no wait waits so long all the same.
+    /// Where the client is.
+    pub fn client(&self) -> Client {
+        self.client
+    }
+
+    /// The idempotency key.
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    /// The proof of being human, if one was brought; empty: none that could be read.
+    pub fn human_token(&self) -> Option<&str> {
+        self.human_token.as_deref()
+    }
+
+    /// How long the outcome is waited for; none: not at all. See [`crate::fuzzing`].
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub fn wait(&self) -> Option<Duration> {
+        self.wait
+    }
+
+    /// The trace that the command belongs to.
+    pub fn trace(&self) -> Option<&Trace> {
+        self.trace.as_ref()
+    }
+
+    /// Who says nothing of a wait waits so long all the same.
     #[must_use]
     pub fn waiting(self, usual: Duration) -> Wishes {
-        Wishes { wait: self.wait.or(Some(usual)), ..self }
+        if self.preferred { self } else { Wishes { wait: Some(usual), ..self } }
     }
+}
+
+/// What is no text, or given twice, is a proof that proves nothing.
+fn human_token(headers: &HeaderMap) -> Option<String> {
+    let mut tokens = headers.get_all(HUMAN_TOKEN).iter();
+    let token = match (tokens.next()?, tokens.next()) {
+        (token, None) => token.to_str().unwrap_or_default(),
+        (_, Some(_)) => "",
+    };
+    Some(token.to_owned())
 }
 
 fn is_key(key: &[u8]) -> bool {
     (1..=MAX_IDEMPOTENCY_KEY_CHARS).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic)
 }
 
-/// `Prefer: respond-async, wait=10`; no wait at all is none.
-fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
+/// The seconds of `Prefer: respond-async, wait=10`, if it says any.
+fn preferred_wait(headers: &HeaderMap) -> Option<u64> {
     let lists = headers.get_all(PREFER).iter().filter_map(|list| list.to_str().ok());
-    let seconds = lists.flat_map(|list| list.split(',')).find_map(|preference| {
+    lists.flat_map(|list| list.split(',')).find_map(|preference| {
         let (name, value) = preference.split(';').next()?.split_once('=')?;
         let value = value.trim().trim_matches('"');
         name.trim().eq_ignore_ascii_case("wait").then(|| value.parse::<u64>().ok())?
-    })?;
-    bounded_wait(seconds)
+    })
 }
 
 /// How long somebody waits who asked for so many seconds; none: not at all.
@@ -96,6 +140,11 @@ pub fn bounded_wait(seconds: u64) -> Option<Duration> {
 pub async fn submit(state: &AppState, wishes: Wishes, caller: Caller, command: Command) -> Result<Response, Problem> {
     let group = command.group(state.lines.coupon_groups());
     let line = state.lines.of(group).ok_or_else(|| Problem::new(Code::R005))?;
+    // The address first: a flood from it must not use up what a shopper whom it names may send.
+    if let Err(problem) = state.address_limit.check(&wishes.client.network()) {
+        line.counters.address_rate_limited.increment(1);
+        return Err(problem);
+    }
     if let Err(problem) = state.user_limit.check(command.user_id()) {
         line.counters.rate_limited.increment(1);
         return Err(problem);
@@ -140,84 +189,11 @@ pub async fn submit(state: &AppState, wishes: Wishes, caller: Caller, command: C
             counter.increment(1);
             Err(Problem::new(Code::R004).retry())
         }
-        // Without a gate there is nothing to be closed.
-        Appended::GateClosed => Err(Problem::internal(anyhow::anyhow!("a gate that was not asked is closed"))),
-    }
-}
-
-/// Appends, and asks what a closed gate means; where that is not certain, the line decides.
-async fn enter(
-    state: &AppState,
-    line: &Line,
-    id: RequestId,
-    command: &Command,
-    wishes: &Wishes,
-) -> Result<Appended, Problem> {
-    let gated = to_append(id, command, wishes)?;
-    let ungated = Append { gate: None, ..gated.clone() };
-    let appended = append(line, gated).await?;
-    reached(Point::AfterAppend);
-    let (Appended::GateClosed, Command::ClaimCoupon(claim)) = (&appended, command) else {
-        return Ok(appended);
-    };
-    let key = ungated.key.as_ref().and_then(|key| hex::decode(&key.digest).ok());
-    match state.sold_out.answer(claim, key).await {
-        Answer::No(refusal) => {
-            line.counters.sold_out.increment(1);
-            return Err(Problem::refused(&refusal));
+        // Both were made an answer of before.
+        Appended::GateClosed | Appended::UsedUp => {
+            Err(Problem::internal(anyhow::anyhow!("a gate or a quota that was not asked said no")))
         }
-        Answer::Open(gate) => open(line, &gate).await,
-        Answer::AskTheLine => {}
     }
-    append(line, ungated).await
-}
-
-async fn append(line: &Line, command: Append) -> Result<Appended, Problem> {
-    let id = command.id;
-    line.appender.append(command).await.map_err(|error| {
-        line.counters.unavailable.increment(1);
-        let problem = if error.may_have_happened() {
-            Problem::new(Code::R005).retry().with("requestId", json!(id))
-        } else {
-            Problem::new(Code::R005).retry()
-        };
-        problem.because(error)
-    })
-}
-
-/// Brings a gate up to what Postgres says. That it fails is no reason to refuse anybody: the next claim tries again.
-async fn open(line: &Line, gate: &Gate) {
-    if let Err(error) = line.lanes.raise_gate(gate).await {
-        tracing::warn!(%error, lane = %gate.lane, "raising the gate of {} failed", gate.lane);
-    }
-}
-
-fn to_append(id: RequestId, command: &Command, wishes: &Wishes) -> Result<Append, Problem> {
-    let lanes = common::lanes(command).into_iter().map(|lane| lane.parse::<Lane>());
-    let lanes = lanes.collect::<Result<_, _>>().map_err(Problem::internal)?;
-    let (path, gate) = match command {
-        Command::ClaimCoupon(claim) => {
-            (format!("/api/coupons/{}/issue", claim.coupon_id), Some(coupon_lane(&claim.coupon_id)))
-        }
-        Command::PlaceOrder(_) => ("/api/orders".to_owned(), None),
-        Command::ChargeBalance(_) => ("/api/users/balance/charge".to_owned(), None),
-    };
-    let key = wishes.key.as_ref().filter(|_| !Bug::NoIdempotency.is_made()).map(|key| IdempotencyKey {
-        digest: digest([command.user_id().as_str(), "POST", &path, key]),
-        body: hex::encode(Sha256::digest(command.fingerprint_bytes())),
-    });
-    let envelope = Envelope::new(command.clone(), wishes.trace.as_ref()).encode();
-    Ok(Append { id: id.as_uuid(), lanes, key, gate, envelope })
-}
-
-/// A key belongs to a user, a method and a path. With their lengths before them no two different ones read alike.
-fn digest(scope_and_key: [&str; 4]) -> String {
-    let mut hash = Sha256::new();
-    for part in scope_and_key {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    hex::encode(hash.finalize())
 }
 
 async fn answer_accepted(
@@ -295,6 +271,9 @@ fn with_location(mut response: Response, id: RequestId) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    const HOME: Client = Client(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
     fn headers(name: HeaderName, values: &[&str]) -> HeaderMap {
         values.iter().map(|value| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
@@ -302,23 +281,27 @@ mod tests {
 
     #[test]
     fn waits_that_clients_prefer() {
-        let rows: [(&[&str], Option<u64>); 12] = [
-            (&[], None),
-            (&["wait=10"], Some(10)),
-            (&["Wait=10"], Some(10)),
-            (&["respond-async, wait=10"], Some(10)),
-            (&["respond-async", "wait=10"], Some(10)),
-            (&["wait=\"10\"; foo=bar"], Some(10)),
-            (&["wait=31"], Some(30)),
-            (&["wait=99999999999"], Some(30)),
-            (&["wait=0"], None),
-            (&["wait=-1"], None),
-            (&["wait"], None),
-            (&["wait=soon, waiting=3"], None),
+        const USUAL_SECONDS: u64 = 7;
+        // What is waited, and what a command waits that waits by itself.
+        let rows: [(&[&str], Option<u64>, Option<u64>); 12] = [
+            (&[], None, Some(USUAL_SECONDS)),
+            (&["wait=10"], Some(10), Some(10)),
+            (&["Wait=10"], Some(10), Some(10)),
+            (&["respond-async, wait=10"], Some(10), Some(10)),
+            (&["respond-async", "wait=10"], Some(10), Some(10)),
+            (&["wait=\"10\"; foo=bar"], Some(10), Some(10)),
+            (&["wait=31"], Some(30), Some(30)),
+            (&["wait=99999999999"], Some(30), Some(30)),
+            (&["wait=0"], None, None),
+            (&["wait=-1"], None, Some(USUAL_SECONDS)),
+            (&["wait"], None, Some(USUAL_SECONDS)),
+            (&["wait=soon, waiting=3"], None, Some(USUAL_SECONDS)),
         ];
-        for (values, seconds) in rows {
-            let wait = preferred_wait(&headers(PREFER, values));
-            assert_eq!(wait, seconds.map(Duration::from_secs), "{values:?}");
+        for (values, seconds, by_itself) in rows {
+            let wishes = Wishes::read(HOME, &headers(PREFER, values)).unwrap();
+            assert_eq!(wishes.wait, seconds.map(Duration::from_secs), "{values:?}");
+            let waiting = wishes.waiting(Duration::from_secs(USUAL_SECONDS));
+            assert_eq!(waiting.wait, by_itself.map(Duration::from_secs), "{values:?}");
         }
     }
 
@@ -326,28 +309,14 @@ mod tests {
     fn keys_that_clients_choose() {
         let longest = "k".repeat(MAX_IDEMPOTENCY_KEY_CHARS);
         for good in ["1", "8e03978e-40d5-43dd-bc93-6894a57f9324", "\"quoted\"", "~!/", &longest] {
-            let wishes = Wishes::read(&headers(IDEMPOTENCY_KEY, &[good])).expect(good);
+            let wishes = Wishes::read(HOME, &headers(IDEMPOTENCY_KEY, &[good])).expect(good);
             assert_eq!(wishes.key.as_deref(), Some(good));
         }
         let too_long = "k".repeat(MAX_IDEMPOTENCY_KEY_CHARS + 1);
         let bad: [&[&str]; 4] = [&[""], &["two words"], &["once", "twice"], &[&too_long]];
         for values in bad {
-            let problem = Wishes::read(&headers(IDEMPOTENCY_KEY, values)).expect_err("a refusal");
+            let problem = Wishes::read(HOME, &headers(IDEMPOTENCY_KEY, values)).expect_err("a refusal");
             assert_eq!(problem.code(), Code::V001, "{values:?}");
-        }
-    }
-
-    #[test]
-    fn no_two_scopes_read_alike() {
-        let digests = [
-            digest(["u", "POST", "/api/orders", "k"]),
-            digest(["uP", "OST", "/api/orders", "k"]),
-            digest(["u", "POST", "/api/order", "sk"]),
-            digest(["u", "POST", "/api/orders", "K"]),
-        ];
-        for (i, digest) in digests.iter().enumerate() {
-            assert_eq!(digest.len(), 64);
-            assert!(!digests[..i].contains(digest));
         }
     }
 }

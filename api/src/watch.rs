@@ -41,6 +41,8 @@ pub fn start(state: &AppState, link: &Link, migrate: bool, shutdown: &Cancellati
     let (durability, counted) = (Arc::clone(&state.durability), link.clone());
     let counting = async move { durability.keep_counting_replicas(&counted).await };
     tasks.spawn(until(shutdown.clone(), counting));
+    let keeps = state.clone();
+    tasks.spawn(until(shutdown.clone(), async move { keeps.terms.keep().await }));
     let lines = state.lines.all().map(|(_, line)| line.lanes.clone()).collect();
     tasks.spawn(until(shutdown.clone(), keep_line_gauges(lines)));
     Watching { tasks, shutdown: shutdown.clone() }

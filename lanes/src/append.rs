@@ -14,12 +14,12 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::{
-    Error, Lane, Lanes,
+    Error, Lane, Lanes, QuotaName,
     limits::{
         APPEND_COMMANDS_MAX, APPEND_QUEUE_COMMANDS_MAX, APPEND_WAIT_MAX, APPENDS_IN_FLIGHT_MAX, COMMAND_LANES_MAX,
         FULL_BELIEVED,
     },
-    script::{APPEND, Reader},
+    script::{APPEND, Reader, milliseconds},
 };
 
 /// Binds a command to a key of the caller's, so that a repeat finds the first request.
@@ -29,6 +29,20 @@ pub struct IdempotencyKey {
     pub digest: String,
     /// What stands for the body, of the same form: the same key with another one is refused.
     pub body: String,
+}
+
+/// Lets only so many commands of one name into the line. It is counted where the place is taken, in the same step, so there
+/// is nothing between the two that a crash could part; a repeat of the same id or key is not counted again. If Redis loses
+/// its data, the count begins anew: it errs by letting in too many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quota {
+    /// What is counted.
+    pub name: QuotaName,
+    /// How many are accepted. With 0 nothing is, and the answer tells what would be said without the quota, unless it is that
+    /// the command would stand in line: then it is [`Appended::UsedUp`].
+    pub max: u64,
+    /// How long the count is kept after the last one that was accepted; more than nothing.
+    pub kept: Duration,
 }
 
 /// A command that wants to stand in line.
@@ -43,6 +57,8 @@ pub struct Append {
     pub key: Option<IdempotencyKey>,
     /// The lane whose gate may say a certain no.
     pub gate: Option<Lane>,
+    /// What it is counted as, if it is.
+    pub quota: Option<Quota>,
     /// What the worker gets.
     pub envelope: Vec<u8>,
 }
@@ -71,6 +87,8 @@ pub enum Appended {
     Full,
     /// One of its lanes is full. Nothing was stored.
     LaneFull,
+    /// As many as its quota allows were accepted before. Nothing was stored.
+    UsedUp,
 }
 
 impl Lanes {
@@ -82,8 +100,8 @@ impl Lanes {
     ///
     /// # Panics
     /// When there are more than [`APPEND_COMMANDS_MAX`] commands, or one has no lane, more than [`COMMAND_LANES_MAX`],
-    /// the same one twice or the one that stands for the group, or a key that is not of the form that
-    /// [`IdempotencyKey`] asks for.
+    /// the same one twice or the one that stands for the group, a key that is not of the form that
+    /// [`IdempotencyKey`] asks for, or a quota that is kept for no time.
     pub async fn append(&self, commands: &[Append]) -> Result<Vec<Appended>, Error> {
         assert!(commands.len() <= APPEND_COMMANDS_MAX, "{} commands in one append", commands.len());
         commands.iter().for_each(assert_shape);
@@ -105,6 +123,12 @@ impl Lanes {
             call.arg(with_key().count());
             for (number, key) in with_key() {
                 call.arg(number).arg(key.digest.as_str()).arg(key.body.as_str());
+            }
+            let with_quota =
+                || (1usize..).zip(commands).filter_map(|(number, command)| Some((number, command.quota.as_ref()?)));
+            call.arg(with_quota().count());
+            for (number, quota) in with_quota() {
+                call.arg(number).arg(quota.name.as_str()).arg(quota.max).arg(milliseconds(quota.kept));
             }
             for command in commands {
                 call.arg(id_text(command.id, &mut Uuid::encode_buffer()));
@@ -140,6 +164,7 @@ impl Lanes {
             "closed" => Appended::GateClosed,
             "full" => Appended::Full,
             "lane_full" => Appended::LaneFull,
+            "used_up" => Appended::UsedUp,
             _ => return Err(reply.unreadable()),
         })
     }
@@ -153,6 +178,8 @@ fn assert_shape(command: &Append) {
     let distinct: HashSet<&str> = command.lanes.iter().map(Lane::as_str).collect();
     assert!(distinct.len() == count, "a lane named twice in {:?}", command.lanes);
     assert!(!distinct.contains(Lane::WHOLE_GROUP), "nobody stands in the lane of the whole group");
+    let is_kept = command.quota.as_ref().is_none_or(|quota| milliseconds(quota.kept) > 0);
+    assert!(is_kept, "a count that is kept for no time");
     for word in command.key.iter().flat_map(|key| [&key.digest, &key.body]) {
         let printable = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic());
         assert!(printable && word != "-", "`{word}` cannot be a part of an idempotency key");

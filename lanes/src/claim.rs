@@ -134,7 +134,7 @@ impl Lanes {
 }
 
 /// A record is `<ticket> <acceptedAt> <key or -> <body or -> <lane> …\n<envelope>`.
-fn read_entry(id: Reader<'_>, record: Reader<'_>) -> Result<Entry, Error> {
+pub(crate) fn read_entry(id: Reader<'_>, record: Reader<'_>) -> Result<Entry, Error> {
     let bytes = record.bytes()?;
     let end = bytes.iter().position(|&byte| byte == b'\n').ok_or_else(|| record.unreadable())?;
     let header = std::str::from_utf8(&bytes[..end]).map_err(|_| record.unreadable())?;

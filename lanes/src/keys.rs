@@ -93,6 +93,25 @@ impl fmt::Display for Lane {
     }
 }
 
+/// What a quota counts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct QuotaName(Arc<str>);
+
+impl QuotaName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for QuotaName {
+    type Err = InvalidName;
+
+    fn from_str(name: &str) -> Result<Self, InvalidName> {
+        check("quota", name).map(Self)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +124,7 @@ mod tests {
         for bad in ["", "a b", "a\nb", "{x}", "쿠폰", &"x".repeat(LANE_MAX_CHARS + 1)] {
             assert!(bad.parse::<Lane>().is_err(), "{bad:?}");
             assert!(bad.parse::<Group>().is_err(), "{bad:?}");
+            assert!(bad.parse::<QuotaName>().is_err(), "{bad:?}");
         }
     }
 

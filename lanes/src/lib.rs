@@ -13,6 +13,9 @@ mod backend;
 mod claim;
 mod depth;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod history;
 mod keys;
@@ -29,13 +32,13 @@ mod servers;
 mod status;
 
 pub use ack::{Acked, Decided};
-pub use append::{Append, Appended, Appender, IdempotencyKey};
+pub use append::{Append, Appended, Appender, IdempotencyKey, Quota};
 pub use backend::{AckLayer, AckService, BackendError, BatchEnd, LaneBackend, LaneBackendOptions, Observer};
 pub use claim::{Batch, Claim, ClaimLimits, Entry};
 pub use depth::Depth;
 pub use error::Error;
 pub use gate::Gate;
-pub use keys::{Group, InvalidName, Lane};
+pub use keys::{Group, InvalidName, Lane, QuotaName};
 pub use link::{Archive, ArchiveError, Floor, Link};
 pub use listen::{Decision, listen_decided, listen_wake};
 pub use release::Release;

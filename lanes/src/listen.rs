@@ -82,7 +82,7 @@ async fn subscribe(link: &Link, at: &Group, channels: &[String]) -> Result<PubSu
 
 /// A message is `<id> <length>\n` for every command of the batch, a line feed, and then the outcomes one behind the
 /// other. What cannot be read is skipped: whoever waits for it looks again after a while.
-fn read_decisions(payload: &[u8]) -> Vec<Decision<'_>> {
+pub(crate) fn read_decisions(payload: &[u8]) -> Vec<Decision<'_>> {
     let Some(end) = payload.windows(2).position(|two| two == b"\n\n") else {
         return Vec::new();
     };

@@ -4,6 +4,7 @@
 
 mod auth;
 mod durations;
+mod human;
 mod secret;
 mod secret_files;
 mod targets;
@@ -11,6 +12,7 @@ mod trusted_proxies;
 
 pub use auth::{AdminToken, Auth, AuthArgs, AuthConfigError, AuthMode, JwtKey, JwtRules};
 pub use durations::{parse_duration, parse_durations};
+pub use human::{HumanArgs, HumanConfigError};
 pub use secret::Secret;
 pub use secret_files::{FILE_SUFFIX, SecretFileError, with_secret_files};
 pub use targets::{AlertArgs, GatewayArgs, MailArgs, RetryDelays, SyncArgs, TargetArgs, check_target};
@@ -167,6 +169,10 @@ pub struct DoorArgs {
     #[arg(long, env = "RATE_LIMIT_PER_USER", value_name = "LIMIT", default_value = "50/s", value_parser = RateLimit::parse)]
     pub rate_limit_per_user: RateLimit,
 
+    /// How many commands may come to this process from one address, such as 100/s; or off. IPv6 counts by /64
+    #[arg(long, env = "RATE_LIMIT_PER_ADDRESS", value_name = "LIMIT", default_value = "off", value_parser = RateLimit::parse)]
+    pub rate_limit_per_address: RateLimit,
+
     /// The proxies in front, as networks such as 10.0.0.0/8; only what they say of a caller's address is believed
     #[arg(long, env = "TRUSTED_PROXIES", value_name = "NETWORKS", default_value = "", hide_default_value = true)]
     pub trusted_proxies: TrustedProxies,
@@ -229,5 +235,7 @@ fn parse_popular_ttl(text: &str) -> Result<Duration, String> {
     duration_between(text, Duration::from_secs(shortest), Duration::from_secs(longest))
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -155,10 +155,29 @@ pub mod refusal {
     pub const KEY_REUSED: &str = "key_reused";
     /// The shopper sends too many.
     pub const RATE_LIMITED: &str = "rate_limited";
+    /// Too many come from one address.
+    pub const ADDRESS_RATE_LIMITED: &str = "address_rate_limited";
+    /// The address has as many of the coupon as it may have.
+    pub const ADDRESS_USED_UP: &str = "address_used_up";
+    /// Nothing proves that a person sent it.
+    pub const NOT_HUMAN: &str = "not_human";
+    /// The verifier of persons could not be asked.
+    pub const VERIFIER_AWAY: &str = "verifier_away";
     /// Redis did not answer.
     pub const UNAVAILABLE: &str = "unavailable";
     /// All of them.
-    pub const ALL: [&str; 6] = [SOLD_OUT, GROUP_FULL, LANE_FULL, KEY_REUSED, RATE_LIMITED, UNAVAILABLE];
+    pub const ALL: [&str; 10] = [
+        SOLD_OUT,
+        GROUP_FULL,
+        LANE_FULL,
+        KEY_REUSED,
+        RATE_LIMITED,
+        ADDRESS_RATE_LIMITED,
+        ADDRESS_USED_UP,
+        NOT_HUMAN,
+        VERIFIER_AWAY,
+        UNAVAILABLE,
+    ];
 }
 
 /// What runs by a schedule: the values of the label `cron_job`. Prometheus itself calls what it scrapes a `job`.

@@ -17,12 +17,16 @@ use sqlx::{Connection, Executor, PgPool};
 use std::str::FromStr;
 use std::time::Duration;
 
+/// What an address of Postgres begins with. The driver takes any scheme for it, and would look for Postgres where another
+/// database is.
+const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
+
 /// `DATABASE_URL` cannot be read. The address itself is not repeated: it may hold a password.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "DATABASE_URL cannot be read: expected postgres://user@host/database or postgres:///database?host=/socket/folder"
 )]
-pub struct DatabaseUrlError(#[source] sqlx::Error);
+pub struct DatabaseUrlError(#[source] Option<sqlx::Error>);
 
 /// A pool that opens its first connection when it is first used, so that a process can start while Postgres is away.
 ///
@@ -30,10 +34,13 @@ pub struct DatabaseUrlError(#[source] sqlx::Error);
 /// Statements outside a transaction of [`begin`] are bounded by `SESSION_STATEMENT_TIMEOUT_SECONDS`.
 ///
 /// # Errors
-/// When the address cannot be parsed; reaching the server is not tried here.
+/// When the address is none of Postgres, or cannot be parsed; reaching the server is not tried here.
 pub fn pool(url: &str, max_connections: u32, application_name: &str) -> Result<PgPool, DatabaseUrlError> {
+    if !SCHEMES.iter().any(|scheme| url.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))) {
+        return Err(DatabaseUrlError(None));
+    }
     let options = PgConnectOptions::from_str(url)
-        .map_err(DatabaseUrlError)?
+        .map_err(|error| DatabaseUrlError(Some(error)))?
         .application_name(application_name)
         .statement_cache_capacity(STATEMENT_CACHE_STATEMENTS)
         // The shop has no floats, and PgBouncer refuses clients that ask for this setting.

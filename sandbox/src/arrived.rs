@@ -24,6 +24,8 @@ pub struct Arrived {
     pub mails: Vec<Mail>,
     /// Alerts, each attempt.
     pub alerts: Vec<Alert>,
+    /// Questions whether somebody is a person.
+    pub humans: Vec<HumanCheck>,
     /// How many of each came, also those that are not kept any more.
     pub totals: Totals,
 }
@@ -41,6 +43,8 @@ pub struct Totals {
     pub mails: u64,
     /// Alerts.
     pub alerts: u64,
+    /// Questions whether somebody is a person.
+    pub humans: u64,
 }
 
 /// A request to pay.
@@ -149,6 +153,22 @@ impl Alert {
     }
 }
 
+/// A question whether somebody is a person.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HumanCheck {
+    /// When it came.
+    pub at: DateTime<Utc>,
+    /// The token that was shown.
+    pub token: String,
+    /// Where it was shown, as the shop says.
+    pub remote_ip: String,
+    /// What was said of it; none: nothing yet.
+    pub success: Option<bool>,
+    /// The status of the answer.
+    pub answer: Option<u16>,
+}
+
 /// Where everything is put that arrives.
 #[derive(Debug, Default)]
 pub(crate) struct Desk(Mutex<Lists>);
@@ -160,6 +180,7 @@ pub(crate) struct Lists {
     pub orders: Newest<Order>,
     pub mails: Newest<Mail>,
     pub alerts: Newest<Alert>,
+    pub humans: Newest<HumanCheck>,
 }
 
 impl Default for Lists {
@@ -170,6 +191,7 @@ impl Default for Lists {
             orders: Newest::new(ARRIVALS_MAX),
             mails: Newest::new(ARRIVALS_MAX),
             alerts: Newest::new(ARRIVALS_MAX),
+            humans: Newest::new(ARRIVALS_MAX),
         }
     }
 }
@@ -189,12 +211,14 @@ impl Desk {
             orders: lists.orders.newest(count),
             mails: lists.mails.newest(count),
             alerts: lists.alerts.newest(count),
+            humans: lists.humans.newest(count),
             totals: Totals {
                 payments: lists.payments.total(),
                 ledger: lists.ledger.total(),
                 orders: lists.orders.total(),
                 mails: lists.mails.total(),
                 alerts: lists.alerts.total(),
+                humans: lists.humans.total(),
             },
         }
     }
@@ -206,5 +230,6 @@ impl Desk {
         lists.orders.clear();
         lists.mails.clear();
         lists.alerts.clear();
+        lists.humans.clear();
     }
 }

@@ -60,8 +60,9 @@ async fn set_fault(
     Path(target): Path<String>,
     body: Bytes,
 ) -> Result<Json<Faults>, Refusal> {
-    let target: Target = serde_json::from_value(target.into())
-        .map_err(|_| Refusal(StatusCode::NOT_FOUND, "the switches are gateway, orders, mail and alerts".to_owned()))?;
+    let target: Target = serde_json::from_value(target.into()).map_err(|_| {
+        Refusal(StatusCode::NOT_FOUND, "the switches are gateway, orders, mail, alerts and humans".to_owned())
+    })?;
     let fault: Fault = serde_json::from_slice(&body).map_err(Refusal::unreadable)?;
     world.switches.set(target, fault).map_err(|error| Refusal::bad(format!("{error:#}")))?;
     Ok(Json(world.switches.all()))

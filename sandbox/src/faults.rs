@@ -24,6 +24,8 @@ pub enum Target {
     Mail,
     /// Whoever hears of alerts: `POST /alerts`.
     Alerts,
+    /// The verifier of proofs of being human: `POST /siteverify`.
+    Humans,
 }
 
 /// How a part behaves.
@@ -89,6 +91,8 @@ pub struct Faults {
     pub mail: Fault,
     /// Of whoever hears of alerts.
     pub alerts: Fault,
+    /// Of the verifier of proofs of being human.
+    pub humans: Fault,
 }
 
 impl Faults {
@@ -98,6 +102,7 @@ impl Faults {
             Target::Orders => &mut self.orders,
             Target::Mail => &mut self.mail,
             Target::Alerts => &mut self.alerts,
+            Target::Humans => &mut self.humans,
         }
     }
 }
@@ -109,7 +114,7 @@ pub(crate) struct Switches(Mutex<Faults>);
 impl Default for Switches {
     fn default() -> Switches {
         let ok = Fault::from(Mode::Ok);
-        Switches(Mutex::new(Faults { gateway: ok, orders: ok, mail: ok, alerts: ok }))
+        Switches(Mutex::new(Faults { gateway: ok, orders: ok, mail: ok, alerts: ok, humans: ok }))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The outside world for development and tests, in one process: what the shop talks to, and what can go wrong there.
 //!
 //! Read aloud: the gateway takes money, the receivers hear of orders and alerts, the mail server keeps mails, the issuer
-//! gives tokens. Each looks at its switch before it answers ([`Fault`]), and notes what came ([`Arrived`]).
+//! gives tokens, the verifier says who is a person. Each looks at its switch before it answers ([`Fault`]), and notes what came ([`Arrived`]).
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -12,6 +12,7 @@ mod config;
 mod control;
 mod faults;
 mod gateway;
+mod humans;
 mod issuer;
 mod limits;
 mod mail;
@@ -32,7 +33,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use arrived::{Alert, Arrived, Mail, Order, Payment, Taken, Totals};
+pub use arrived::{Alert, Arrived, HumanCheck, Mail, Order, Payment, Taken, Totals};
 pub use config::SandboxConfig;
 pub use faults::{Fault, Faults, Mode, Target};
 pub use webhook::{Signature, Verifier};
@@ -40,6 +41,7 @@ pub use webhook::{Signature, Verifier};
 use arrived::Desk;
 use faults::Switches;
 use gateway::Gateway;
+use humans::Humans;
 use issuer::Issuer;
 use limits::BODY_MAX_BYTES;
 use world::World;
@@ -113,6 +115,7 @@ impl Sandbox {
             switches: Switches::default(),
             desk: Desk::default(),
             gateway: Gateway::default(),
+            humans: Humans::default(),
             verifier: options.sync_secret,
             issuer: Issuer::new(options.issuer, options.audience)?,
             until: until.clone(),
@@ -126,7 +129,8 @@ impl Sandbox {
     }
 
     /// The address of everything that speaks HTTP, without a slash at its end. It is also that of the payment gateway;
-    /// orders go to `/orders` below it, alerts to `/alerts`, and the keys of tokens are at `/.well-known/jwks.json`.
+    /// orders go to `/orders` below it, alerts to `/alerts`, proofs of being human to `/siteverify`, and the keys of tokens are at
+    /// `/.well-known/jwks.json`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -161,7 +165,7 @@ impl Sandbox {
 }
 
 fn routes(world: Arc<World>) -> Router {
-    let all = [gateway::routes(), receivers::routes(), issuer::routes(), page::routes()];
+    let all = [gateway::routes(), receivers::routes(), humans::routes(), issuer::routes(), page::routes()];
     let all = all.into_iter().fold(control::routes(), Router::merge);
     all.layer(DefaultBodyLimit::max(BODY_MAX_BYTES)).with_state(world)
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 /// The body of a request. An order of 50 lines has a few kilobytes.
 pub const BODY_MAX_BYTES: usize = 256 * 1024;
 
-/// Payments, orders, mails and alerts that are kept, of each kind; the oldest go first. Enough to look back, little enough
+/// Payments, orders, mails, alerts and questions about persons that are kept, of each kind; the oldest go first. Enough to look back, little enough
 /// to be shown.
 pub const ARRIVALS_MAX: usize = 1_000;
 
 /// Entries of the ledger. Many more than arrivals: a test that adds up what was taken must miss nothing.
 pub const LEDGER_MAX_ENTRIES: usize = 100_000;
 
-/// Idempotency keys that the gateway remembers, and intents. A real one forgets after a day.
+/// Idempotency keys that the gateway remembers, intents, and tokens of persons that were used. A real one forgets after a day.
 pub const KEYS_MAX: usize = 50_000;
 
 /// Characters of an idempotency key, as at the real gateway.

@@ -10,6 +10,9 @@ mod clients;
 mod config;
 mod cron;
 mod faults;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod jobs;
 mod metrics;
 mod mistakes;

@@ -13,7 +13,7 @@ use uuid::Uuid;
 async fn submit_garbage(world: &World, envelope: &[u8]) -> RequestId {
     let id = RequestId::new(Uuid::now_v7(), COUPONS);
     let lanes: Vec<Lane> = vec!["coupon:C1".parse().expect("a lane")];
-    let append = Append { id: id.as_uuid(), lanes, key: None, gate: None, envelope: envelope.to_vec() };
+    let append = Append { id: id.as_uuid(), lanes, key: None, gate: None, quota: None, envelope: envelope.to_vec() };
     world.lanes(COUPONS).append(&[append]).await.expect("the line is there");
     id
 }

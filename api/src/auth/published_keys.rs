@@ -46,7 +46,7 @@ impl PublishedKey {
 }
 
 /// By key id; a key without one stands under the empty id.
-type Keys = HashMap<String, PublishedKey>;
+pub(super) type Keys = HashMap<String, PublishedKey>;
 
 /// The keys that are published at one address. A copy shares them.
 #[derive(Clone)]
@@ -140,11 +140,16 @@ impl Shared {
             body.extend_from_slice(&chunk);
             ensure!(body.len() <= JWKS_MAX_BYTES, "they are longer than {JWKS_MAX_BYTES} bytes");
         }
-        let set: JwkSet = serde_json::from_slice(&body).context("they are no set of keys")?;
-        let keys: Keys = set.keys.iter().filter_map(published).collect();
-        ensure!(!keys.is_empty(), "there is no key among them that can check a signature");
-        Ok(keys)
+        keys_of(&body)
     }
+}
+
+/// The keys in a set as it is published.
+pub(super) fn keys_of(set: &[u8]) -> anyhow::Result<Keys> {
+    let set: JwkSet = serde_json::from_slice(set).context("they are no set of keys")?;
+    let keys: Keys = set.keys.iter().filter_map(published).collect();
+    ensure!(!keys.is_empty(), "there is no key among them that can check a signature");
+    Ok(keys)
 }
 
 /// The key with its id, if it can check signatures. A shared secret must never be published, so one that is, is no key.

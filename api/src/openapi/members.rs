@@ -11,7 +11,8 @@ use popular::limits::{MAX_POPULAR_DAYS, MAX_POPULAR_PRODUCTS};
 use serde_json::{Value, json};
 
 use crate::limits::{
-    DEFAULT_POPULAR_DAYS, DEFAULT_POPULAR_PRODUCTS, MAX_COUPON_UNITS, MAX_SEARCH_CHARS, MAX_STOCK_PIECES,
+    DEFAULT_POPULAR_DAYS, DEFAULT_POPULAR_PRODUCTS, MAX_CLAIMS_PER_ADDRESS, MAX_COUPON_UNITS, MAX_SEARCH_CHARS,
+    MAX_STOCK_PIECES,
 };
 
 /// The member, or schema and member where it means something else there; an example, in JSON; what it means. A comment at
@@ -68,6 +69,16 @@ const MEMBERS: &[(&str, &str, &str)] = &[
     ("startsAt", r#""2026-11-27T00:00:00Z""#, "From when on it can be claimed; null: from the start."),
     ("endsAt", r#""2026-12-31T15:00:00Z""#, "From when on it is over; null: never."),
     ("validDays", "30", "Days for which a unit is good; null: until the end."),
+    (
+        "maxPerAddress",
+        "null",
+        "How many claims are accepted of one address, an IPv6 one by its /64; more are 429 `R003`; null: any number.",
+    ),
+    (
+        "humanCheck",
+        "false",
+        "Whether a claim must bring a proof of being human, in the header `Human-Token`; without a good one it is 403 `A002`.",
+    ),
     ("usedAt", "null", "When an order spent it."),
     ("expiresAt", r#""2026-12-27T01:00:00.123456Z""#, "From when on it is over; null: never."),
     ("valid", "true", "An answer at all means that it is."),
@@ -234,6 +245,7 @@ pub fn bounds(schema: &str, name: &str) -> Option<Value> {
             Some(json!({"pattern": "^[!-~]+$", "minLength": 1, "maxLength": MAX_PAYMENT_METHOD_CHARS}))
         }
         (_, "totalQuantity") => range(0..=MAX_COUPON_UNITS),
+        (_, "maxPerAddress") => range(1..=MAX_CLAIMS_PER_ADDRESS),
         (_, "validDays") => range(1..=MAX_VALID_DAYS.into()),
         ("NewUser", "name") => chars(0..=MAX_NAME_CHARS),
         (_, "name") => chars(1..=MAX_NAME_CHARS),

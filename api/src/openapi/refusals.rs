@@ -8,6 +8,7 @@ use utoipa::IntoResponses;
 use utoipa::openapi::{Ref, RefOr, Response};
 
 use crate::error_table::Code;
+use crate::problem::reason;
 
 /// Errors, each with the status that it is answered with.
 pub trait Refusals {
@@ -172,7 +173,7 @@ fn problem(status: u16, code: Code, message: &str) -> Value {
         "type": format!("urn:droplane:problem:{}", row.code), "title": row.title, "status": status,
         "detail": message, "code": row.code, "error": row.error, "message": message,
     });
-    for (name, member) in members(code) {
+    for (name, member) in members(code).into_iter().filter(|(name, _)| !is_only_of_claims(code, name)) {
         problem[name] = member["examples"][0].clone();
     }
     problem
@@ -212,7 +213,7 @@ fn schema(code: Code) -> Value {
     ]);
     let mut required = Vec::new();
     for (name, member) in members(code) {
-        if name != MAYBE {
+        if name != MAYBE && !is_only_of_claims(code, name) {
             required.push(name);
         }
         properties.insert(name.to_owned(), member);
@@ -221,8 +222,13 @@ fn schema(code: Code) -> Value {
     json!({"title": row.title, "allOf": [{"$ref": "#/components/schemas/Problem"}, own]})
 }
 
-/// The one member that may be absent.
+/// A member that may be absent.
 const MAYBE: &str = "requestId";
+
+/// Whether a member is there only where a coupon demands something of its claims.
+fn is_only_of_claims(code: Code, name: &str) -> bool {
+    matches!(code, Code::A002 | Code::R003) && name == "reason"
+}
 
 /// The members that belong to a code, each with an example.
 fn members(code: Code) -> Vec<(&'static str, Value)> {
@@ -267,6 +273,22 @@ fn members(code: Code) -> Vec<(&'static str, Value)> {
                 "enum": ["NOT_OWNED", "ALREADY_USED", "BELOW_MIN_ORDER_AMOUNT"],
                 "description": "Why not.",
                 "examples": ["BELOW_MIN_ORDER_AMOUNT"],
+            }),
+        )],
+        Code::A002 => vec![(
+            "reason",
+            json!({
+                "enum": [reason::HUMAN_TOKEN_MISSING, reason::HUMAN_TOKEN_REFUSED],
+                "description": "Only of claims: what is wrong with the `Human-Token` that the coupon demands.",
+                "examples": [reason::HUMAN_TOKEN_REFUSED],
+            }),
+        )],
+        Code::R003 => vec![(
+            "reason",
+            json!({
+                "enum": [reason::ADDRESS_USED_UP],
+                "description": "Only of claims: as many as may go to one address have gone to this one, so that trying again is vain.",
+                "examples": [reason::ADDRESS_USED_UP],
             }),
         )],
         Code::R001 | Code::R005 | Code::X003 => vec![(

@@ -15,6 +15,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::auth::in_whose_name;
+use crate::client::Client;
 use crate::extract::{JsonBody, Params};
 use crate::limits::CHARGE_WAIT_SECONDS;
 use crate::openapi::codes::PAY002;
@@ -50,10 +51,11 @@ struct Charge {
 )]
 async fn charge(
     State(state): State<AppState>,
+    client: Client,
     headers: HeaderMap,
     JsonBody(charge): JsonBody<Charge>,
 ) -> Result<Response, Problem> {
-    let wishes = Wishes::read(&headers)?.waiting(Duration::from_secs(CHARGE_WAIT_SECONDS));
+    let wishes = Wishes::read(client, &headers)?.waiting(Duration::from_secs(CHARGE_WAIT_SECONDS));
     let (user_id, caller) = in_whose_name(state.auth.caller(&headers).await, charge.user_id);
     let command = ChargeBalance::new(user_id, charge.amount, charge.payment_method).map_err(Problem::fields)?;
     submit(&state, wishes, caller?, Command::ChargeBalance(command)).await
@@ -125,7 +127,7 @@ async fn history(
     headers: HeaderMap,
     Params(mut params): Params<OfUser>,
 ) -> Result<Json<History>, Problem> {
-    let page = params.page::<u64>()?;
+    let page = params.page::<i64>()?;
     let user_id = state.auth.shopper(&headers, params.user_id).await?;
     let rows: Vec<Entry> = sqlx::query_as(
         "select entry::text as entry, kind, amount, balance_after, reference_id, created_at

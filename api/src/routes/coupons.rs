@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::client::Client;
 use crate::extract::{JsonBody, Params, PathId};
 use crate::openapi::codes::{C001, C002, C003, C004, C006};
 use crate::openapi::commands::Accepted;
@@ -38,16 +39,25 @@ struct Claim {
     post,
     path = "/api/coupons/{couponId}/issue",
     operation_id = "claimCoupon",
+    params(
+        (
+            "Human-Token" = Option<String>,
+            Header,
+            description = "A proof of being human, where the coupon's `humanCheck` demands one: what the verifier's widget gave. It is good once; a repeat with the same `Idempotency-Key` needs none.",
+            example = "03AFcWeA5",
+        ),
+    ),
     request_body = Claim,
     responses(Accepted<CouponIssued>, Refused<(WithBody, OfShopper, InTheLine, C001, C002, C003, C004, C006)>),
 )]
 async fn issue(
     State(state): State<AppState>,
     PathId(coupon_id): PathId<CouponId>,
+    client: Client,
     headers: HeaderMap,
     JsonBody(claim): JsonBody<Claim>,
 ) -> Result<Response, Problem> {
-    let wishes = Wishes::read(&headers)?;
+    let wishes = Wishes::read(client, &headers)?;
     let caller = state.auth.caller(&headers).await?;
     let user_id = caller.acts_for(claim.user_id)?;
     submit(&state, wishes, caller, Command::ClaimCoupon(ClaimCoupon { user_id, coupon_id })).await
@@ -70,6 +80,7 @@ struct Offer {
     starts_at: Option<DateTime<Utc>>,
     ends_at: Option<DateTime<Utc>>,
     valid_days: Option<i32>,
+    human_check: bool,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -93,7 +104,7 @@ async fn list(State(state): State<AppState>, Params(params): Params<PageParams>)
     let rows: Vec<Offer> = sqlx::query_as(
         "select coupon_id, name, discount_type, discount_value, max_discount_amount, min_order_amount,
                 total_quantity, issued_quantity, total_quantity - issued_quantity as remaining_quantity,
-                starts_at, ends_at, valid_days
+                starts_at, ends_at, valid_days, human_check
            from coupons
           where coupon_id > $1
                 -- what is over cannot be claimed any more; what is sold out is still shown

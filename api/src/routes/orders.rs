@@ -15,6 +15,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::auth::{Caller, in_whose_name};
+use crate::client::Client;
 use crate::error_table::Code;
 use crate::extract::{JsonBody, Named, Object, Params, PathId};
 use crate::openapi::codes::{C002, C003, C005, O001, O002, P001, P002, PAY001};
@@ -56,10 +57,11 @@ struct Order {
 )]
 async fn place(
     State(state): State<AppState>,
+    client: Client,
     headers: HeaderMap,
     JsonBody(order): JsonBody<Order>,
 ) -> Result<Response, Problem> {
-    let wishes = Wishes::read(&headers)?;
+    let wishes = Wishes::read(client, &headers)?;
     let caller = state.auth.caller(&headers).await;
     let (caller, order) = order.checked(caller)?;
     submit(&state, wishes, caller, Command::PlaceOrder(order)).await

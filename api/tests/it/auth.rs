@@ -34,10 +34,15 @@ pub fn token(changed: Value) -> String {
     signed(Algorithm::HS256, SECRET, &claims(changed))
 }
 
+/// A shop that demands tokens, before it opens.
+pub fn demanding_tokens() -> Plan {
+    let plan = Plan::default().env("AUTH_MODE", "jwt").env("JWT_SECRET", SECRET);
+    plan.env("JWT_ISSUER", "shop").env("JWT_AUDIENCE", "api")
+}
+
 /// A shop that demands tokens, and a good one of user1.
 pub async fn with_tokens() -> (Shop, String) {
-    let plan = Plan::default().env("AUTH_MODE", "jwt").env("JWT_SECRET", SECRET);
-    (plan.env("JWT_ISSUER", "shop").env("JWT_AUDIENCE", "api").open().await, token(json!({})))
+    (demanding_tokens().open().await, token(json!({})))
 }
 
 async fn claim(shop: &Shop, token: &str, body: &Value) -> Answer {

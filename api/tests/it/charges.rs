@@ -39,6 +39,11 @@ async fn a_charge_waits_by_itself_and_is_found_when_it_is_settled_later() {
     assert_eq!((answer.status, answer.header("preference-applied")), (200, ""), "{answer:?}");
     assert_eq!(answer.body["currentBalance"], 10_500);
 
+    // Whoever wants no wait is answered at once, whatever comes of it.
+    let at_once = shop.post("/api/users/balance/charge", &body).header("prefer", "wait=0");
+    let (at_once, _) = tokio::join!(send(at_once), worker.decide(yes));
+    assert_eq!((at_once.status, &at_once.body["status"]), (202, &"QUEUED".into()), "{at_once:?}");
+
     // Left open by the worker, and found in Postgres from then on.
     let waiting = charge(&shop, body).await;
     assert_eq!((waiting.status, &waiting.body["status"]), (202, &"QUEUED".into()), "{waiting:?}");

@@ -129,6 +129,20 @@ impl Shop {
         self.wait_until_ready().await;
     }
 
+    /// One more `api` of this shop, when it is ready; and its address.
+    pub async fn one_more_api(&self) -> (Process, String) {
+        let (port, metrics_port) = (free_port(), free_port());
+        let launch = self.launch.clone().env("API_ADDR", format!("127.0.0.1:{port}"));
+        let api = launch.env("METRICS_ADDR", format!("127.0.0.1:{metrics_port}")).spawn().unwrap();
+        let ready = format!("http://127.0.0.1:{metrics_port}/readyz");
+        wait_for_async("one more api to be ready", DEADLINE, || async {
+            let answer = self.http.get(&ready).send().await.ok()?;
+            (answer.status() == StatusCode::OK).then_some(())
+        })
+        .await;
+        (api, format!("http://127.0.0.1:{port}"))
+    }
+
     /// Starts `api migrate`, which knows the database and nothing else.
     pub fn migrate(&self) -> Process {
         self.migrate_with(&[])

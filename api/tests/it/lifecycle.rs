@@ -101,6 +101,7 @@ async fn what_is_not_there_is_told_as_a_problem() {
         (Method::GET, "/api/coupons?cursor=two%20words", 400, "V001"),
         (Method::GET, "/api/coupons?limit=1&limit=2", 400, "V001"),
         (Method::GET, "/api/products?q=%00", 400, "V001"),
+        (Method::GET, "/api/users/balance/history?userId=user1&cursor=9999999999999999999", 400, "V001"),
         (Method::GET, "/api/users/balance", 400, "V001"),
         (Method::GET, "/api/users/balance?userId=-", 400, "V001"),
     ];
@@ -116,6 +117,11 @@ async fn what_is_not_there_is_told_as_a_problem() {
 #[tokio::test]
 async fn ids_and_languages() {
     let shop = Shop::open().await;
+    // A cursor has one meaning, however it is spelled.
+    for cursor in ["019a3c5e-7f00-7abc-8def-000000001180", "urn:uuid:019a3c5e-7f00-7abc-8def-000000001180"] {
+        let answer = send(shop.get(&format!("/api/orders?userId=user1&cursor={cursor}"))).await;
+        assert_eq!(answer.status, 200, "{cursor}: {answer:?}");
+    }
     let rows = [("chosen-by-1.client", true), ("two words", false), ("", false)];
     for (id, kept) in rows {
         let answer = send(shop.get("/healthz").header("x-request-id", id)).await;
@@ -140,6 +146,7 @@ async fn what_cannot_work_is_told_at_the_start() {
         (Plan::default().env("AUTH_MODE", "jwt"), "JWT_SECRET"),
         (Plan::default().env("AUTH_MODE", "jwt").env("JWT_JWKS_URL", "http://keys.example/"), "JWT_JWKS_URL"),
         (Plan::default().env("DATABASE_URL", "nonsense"), "DATABASE_URL"),
+        (Plan::default().env("DATABASE_URL", "mysql://shop@127.0.0.1/shop"), "DATABASE_URL"),
         (Plan::default().env("REDIS_URL", "nonsense"), "REDIS_URL"),
         (Plan::default().env("COUPON_GROUPS", "65"), "--coupon-groups"),
     ];

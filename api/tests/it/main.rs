@@ -1,6 +1,7 @@
 //! The door as a client and an operator meet it: the real program, a real Redis, a real Postgres.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod addresses;
 mod admin;
 mod attack;
 mod auth;
@@ -13,6 +14,7 @@ mod container;
 mod desk;
 mod faults;
 mod gate;
+mod humans;
 mod kit;
 mod lifecycle;
 mod openapi;

@@ -2,6 +2,7 @@
 --
 -- ARGV: depth_max, lane_depth_max,
 --       how many have an idempotency key, then per key: which command it is (from 1), digest, body hash;
+--       how many have a quota, then per quota: which command it is, name, max, for how many milliseconds it is kept;
 --       then per command: id, gate lane or '-', number of lanes, lanes…, its record without ticket and time
 -- Reply per command: {'accepted', ticket, acceptedAt, position} or {what, id}; what is one of
 --       accepted   in line now, or already before (same id)
@@ -11,6 +12,7 @@
 --       closed     the gate says a certain no
 --       full       the group is full
 --       lane_full  one of its lanes is full
+--       used_up    its quota lets no more in
 --   or once, for all: {unseeded}: this Redis does not know the tickets; seed first.
 local counter = call('HMGET', COUNTER, 'ticket', 'clock')
 if not counter[1] then return {{'unseeded'}} end
@@ -24,6 +26,7 @@ local depth_max, lane_depth_max = tonumber(ARGV[1]), tonumber(ARGV[2])
 
 -- The commands as they came, and everything that Redis knows about them, asked in few calls.
 local key_of, body_of, key_names = {}, {}, {}          -- by number of the command
+local quota_of, quota_names = {}, {}                   -- by number of the command
 local ids, gates, lanes, rests = {}, {}, {}, {}
 local all_lanes = {}
 do
@@ -32,6 +35,14 @@ do
     local number, key = tonumber(ARGV[at]), key_key(ARGV[at + 1])
     key_of[number], body_of[number], key_names[#key_names + 1] = key, ARGV[at + 2], key
     at = at + 3
+  end
+  local quotas = tonumber(ARGV[at])
+  at = at + 1
+  for _ = 1, quotas do
+    local key = quota_key(ARGV[at + 1])
+    quota_of[tonumber(ARGV[at])] = {key = key, max = tonumber(ARGV[at + 2]), kept = ARGV[at + 3]}
+    quota_names[#quota_names + 1] = key
+    at = at + 4
   end
   local seen, number = {}, 0
   while at <= #ARGV do
@@ -57,6 +68,11 @@ if #key_names > 0 then
   for i, found in ipairs(call('MGET', unpack(key_names))) do keys[key_names[i]] = found end
 end
 
+local used = {}                                        -- quota -> how many it has let in
+if #quota_names > 0 then
+  for i, found in ipairs(call('MGET', unpack(quota_names))) do used[quota_names[i]] = tonumber(found or 0) end
+end
+
 local in_line = read_in_chunks('HMGET', RECORDS, ids)
 local decided = {}                                     -- id -> true
 do
@@ -73,6 +89,7 @@ local accepted = {}                                    -- id -> its reply
 local records, line, ready, waiting = {}, {}, {}, {}
 local joined = {}                                      -- lane -> the newcomers in it, as ZADD takes them
 local bound_now = {}                                   -- keys and values that this call binds, as MSET takes them
+local counted = {}                                     -- quota -> for how long it is kept, where this call counts
 
 local function known(number)
   local id, record = ids[number], in_line[number]
@@ -114,6 +131,12 @@ local function stand_in_line(number)
     if before >= lane_depth_max then return {'lane_full', ''} end
     if before > 0 then behind = behind + 1 end
     if before > position then position = before end
+  end
+  local quota = quota_of[number]
+  if quota then
+    if used[quota.key] >= quota.max then return {'used_up', ''} end
+    used[quota.key] = used[quota.key] + 1
+    counted[quota.key] = quota.kept
   end
 
   ticket = ticket + 1
@@ -163,6 +186,7 @@ if #records > 0 then
   in_chunks('HSET', WAITING, waiting)
   in_chunks('ZADD', READY, ready)
   if #bound_now > 0 then call('MSET', unpack(bound_now)) end
+  for key, kept in pairs(counted) do call('SET', key, whole(used[key]), 'PX', kept) end
   offered = #ready > 0
   wake()
 end

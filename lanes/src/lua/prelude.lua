@@ -23,6 +23,7 @@ local IDLE = prefix .. 'idle'         -- set while a worker sleeps and wants to 
 local function lane_key(lane) return prefix .. 'lane:' .. lane end
 local function batch_key(token) return prefix .. 'batch:' .. token end  -- set: the commands of a leased batch
 local function key_key(digest) return prefix .. 'key:' .. digest end
+local function quota_key(name) return prefix .. 'quota:' .. name end  -- how many commands of this name were accepted
 
 -- Outcomes are kept in hashes of whoever came within the same quarter of a second, so that a batch writes few keys and
 -- a hash that expires is small. The first 11 characters of a UUIDv7 are its time in steps of 256 ms.

@@ -1,10 +1,14 @@
 //! Acceptance: once per id, once per key, in the order of arrival, and a certain no where there is one.
 
-use std::{collections::HashSet, panic::AssertUnwindSafe, time::Instant};
+use std::{
+    collections::HashSet,
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
 
 use futures::{FutureExt, future::join_all};
 use lanes::{
-    Append, Appended, Appender, Error, Gate, IdempotencyKey, Status,
+    Append, Appended, Appender, Error, Gate, IdempotencyKey, Quota, Status,
     limits::{APPEND_WAIT_MAX, COMMAND_LANES_MAX},
 };
 use stack::{RedisOptions, wait_for_async};
@@ -128,6 +132,7 @@ async fn a_command_of_a_wrong_shape_never_reaches_the_line() {
         Append { key: key("-", "body"), ..command(&["a"]) },
         Append { key: key("two words", "body"), ..command(&["a"]) },
         Append { key: key("digest", "two\nlines"), ..command(&["a"]) },
+        Append { quota: Some(Quota { name: "x".parse().unwrap(), max: 1, kept: Duration::ZERO }), ..command(&["a"]) },
     ];
     let line = line();
     for row in rows {

@@ -9,6 +9,7 @@ mod long_lane;
 mod lost_data;
 mod model;
 mod multi_lane;
+mod quota;
 mod readme;
 mod redis_trouble;
 mod support;

@@ -99,7 +99,7 @@ pub fn lane(name: &str) -> Lane {
 pub fn command(lanes: &[&str]) -> Append {
     let id = Uuid::now_v7();
     let lanes = lanes.iter().map(|name| lane(name)).collect();
-    Append { id, lanes, key: None, gate: None, envelope: id.to_string().into_bytes() }
+    Append { id, lanes, key: None, gate: None, quota: None, envelope: id.to_string().into_bytes() }
 }
 
 pub fn keyed(lanes: &[&str], digest: &str, body: &str) -> Append {

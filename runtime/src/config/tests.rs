@@ -18,6 +18,8 @@ struct All {
     #[command(flatten)]
     auth: AuthArgs,
     #[command(flatten)]
+    human: HumanArgs,
+    #[command(flatten)]
     retention: RetentionArgs,
     #[command(flatten)]
     popular: PopularArgs,
@@ -61,6 +63,8 @@ fn the_variables_and_their_defaults_are_those_of_the_contract() {
         ("COUPON_GROUPS", "1"),
         ("DATABASE_URL", ""),
         ("DEMO_TOKENS_URL", ""),
+        ("HUMAN_CHECK_SECRET", ""),
+        ("HUMAN_CHECK_URL", ""),
         ("JWT_AUDIENCE", ""),
         ("JWT_ISSUER", ""),
         ("JWT_JWKS_URL", ""),
@@ -86,6 +90,7 @@ fn the_variables_and_their_defaults_are_those_of_the_contract() {
         ("QUEUE_DURABILITY", "strict"),
         ("QUEUE_MAX_DEPTH", "1000000"),
         ("QUEUE_MIN_REPLICAS", "0"),
+        ("RATE_LIMIT_PER_ADDRESS", "off"),
         ("RATE_LIMIT_PER_USER", "50/s"),
         ("REDIS_SENTINEL_MASTER", ""),
         ("REDIS_URL", ""),
@@ -107,6 +112,7 @@ fn help_and_debug_do_not_show_secrets() {
         "REDIS_URL",
         "JWT_SECRET",
         "ADMIN_TOKEN",
+        "HUMAN_CHECK_SECRET",
         "ORDER_SYNC_SECRET",
         "ALERT_WEBHOOK_URL",
         "PAYMENT_GATEWAY_SECRET",
@@ -167,6 +173,8 @@ fn what_is_accepted() {
     check(&["--rate-limit-per-user", "1/s"], true);
     check(&["--rate-limit-per-user", "0/s"], false);
     check(&["--rate-limit-per-user", "50"], false);
+    check(&["--rate-limit-per-address", "100/s"], true);
+    check(&["--rate-limit-per-address", "100/m"], false);
     check(&["--api-addr", "0.0.0.0:80"], true);
     check(&["--api-addr", "localhost"], false);
     check(&["--trusted-proxies", "10.0.0.0/8"], true);

@@ -265,3 +265,22 @@ fn a_lease_gives_at_most_half_of_itself() {
     check(ms(10_000), ms(5_000), ms(2_500));
     check(ms(60_000), ms(30_000), ms(15_000));
 }
+
+#[tokio::test]
+async fn only_an_address_of_postgres_is_taken() {
+    let rows = [
+        ("postgres://shop@127.0.0.1/shop", true),
+        ("postgresql://shop@127.0.0.1/shop", true),
+        ("POSTGRES://shop@127.0.0.1/shop", true),
+        ("postgres:///shop?host=/var/run/postgresql", true),
+        ("mysql://shop@127.0.0.1/shop", false),
+        ("postgres", false),
+        ("postgres:shop", false),
+        ("http://postgres://shop", false),
+        ("쿠폰쿠폰://shop", false),
+        ("", false),
+    ];
+    for (url, meant) in rows {
+        assert_eq!(pool(url, 1, "scene").is_ok(), meant, "{url:?}");
+    }
+}

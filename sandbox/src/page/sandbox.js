@@ -10,6 +10,7 @@ const SWITCHES = {
   orders: ["Order system", PLAIN],
   mail: ["Mail server", PLAIN],
   alerts: ["Alerts", PLAIN],
+  humans: ["Verifier of persons", PLAIN],
 };
 
 const time = (text) => text.slice(11, 23);
@@ -50,6 +51,13 @@ const LISTS = {
   alerts: [
     ["at", (a) => time(a.at)],
     ["body", (a) => a.body],
+    ["answer", answered, well],
+  ],
+  humans: [
+    ["at", (h) => time(h.at)],
+    ["token", (h) => h.token],
+    ["address", (h) => h.remoteIp],
+    ["person", (h) => (h.success === null ? "" : h.success ? "yes" : "no"), (h) => (h.success ? "good" : "bad")],
     ["answer", answered, well],
   ],
 };

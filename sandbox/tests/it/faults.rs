@@ -107,7 +107,7 @@ async fn switches_are_set_and_shown_over_http() {
     };
     let set = put("gateway", r#"{"mode":"fail","status":500,"times":3}"#).await;
     let expected = json!({"gateway": {"mode": "fail", "status": 500, "times": 3}, "orders": {"mode": "ok"},
-                          "mail": {"mode": "ok"}, "alerts": {"mode": "ok"}});
+                          "humans": {"mode": "ok"}, "mail": {"mode": "ok"}, "alerts": {"mode": "ok"}});
     assert_eq!((set.status, &set.body), (200, &expected));
     assert_eq!(kit.get("/faults").await.body, expected);
     assert_eq!(kit.sandbox.faults().gateway, Mode::Fail { status: 500 }.times(3));

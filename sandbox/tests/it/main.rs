@@ -3,6 +3,7 @@
 
 mod faults;
 mod gateway;
+mod humans;
 mod kit;
 mod mails;
 mod page;

@@ -12,7 +12,7 @@ async fn the_page_brings_all_that_it_needs() {
     assert_eq!(page.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
     assert!(page.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap().starts_with("default-src 'self'"));
     let page = page.text().await.unwrap();
-    for list in ["payments", "ledger", "orders", "mails", "alerts"] {
+    for list in ["payments", "ledger", "orders", "mails", "alerts", "humans"] {
         assert!(page.contains(&format!("<table id=\"{list}\">")), "{list}");
     }
     let mut named = Vec::new();

@@ -64,9 +64,9 @@ impl Shop {
             stack.postgres.create_database(DATABASE)?;
         }
         let token = random_token();
-        telling("starting the API");
-        let api = start_api(&stack, &token, settings, folder.path())?;
         let world = World::open(outside, folder.path()).context("opening the world outside")?;
+        telling("starting the API");
+        let api = start_api(&stack, world.as_ref(), &token, settings, folder.path())?;
         telling("starting the workers");
         let workers = vec![start_workers(&stack, world.as_ref(), settings, folder.path(), 1)?];
         Ok(Shop { api, workers, world, token, settings: settings.to_vec(), stack, folder })
@@ -177,7 +177,13 @@ fn services(stack: &Stack) -> [(&'static str, String); 2] {
 /// More settings of the programs.
 type Settings<'a> = &'a [(&'static str, String)];
 
-fn start_api(stack: &Stack, token: &str, settings: Settings<'_>, folder: &Path) -> Result<Running> {
+fn start_api(
+    stack: &Stack,
+    world: Option<&World>,
+    token: &str,
+    settings: Settings<'_>,
+    folder: &Path,
+) -> Result<Running> {
     let variables = |port: u16, metrics_port: u16| {
         let mut all = vec![
             ("API_ADDR", format!("127.0.0.1:{port}")),
@@ -188,6 +194,7 @@ fn start_api(stack: &Stack, token: &str, settings: Settings<'_>, folder: &Path) 
             ("RATE_LIMIT_PER_USER", "off".to_owned()),
         ];
         all.extend(services(stack));
+        all.extend(world.map(World::variables_of_the_door).unwrap_or_default());
         all.extend_from_slice(settings);
         all
     };

@@ -26,6 +26,22 @@ addTexts({
   ends: ["종료", "Ends"],
   ends_hint: ["비워 두면 종료가 없습니다.", "Left empty: it has no end."],
   valid_days: ["발급 후 유효 일수", "Days it is good for after issue"],
+  max_per_address: ["주소당 발급 수", "Claims per address"],
+  max_per_address_hint: [
+    "비워 두면 제한이 없습니다. 한 주소를 여러 사람이 함께 쓸 수 있습니다.",
+    "Left empty: any number. Many people may share one address.",
+  ],
+  human_check: ["사람 확인", "Proof of being human"],
+  human_check_hint: [
+    "켜면 Human-Token 헤더가 없는 발급 요청은 거절됩니다.",
+    "If demanded, claims without a good Human-Token header are refused.",
+  ],
+  human_true: ["요구함", "Demanded"],
+  human_false: ["요구하지 않음", "Not demanded"],
+  human_demanded: ["사람 확인", "persons only"],
+  per_address: ["주소당 {n}", "{n} per address"],
+  change_terms: ["발급 조건", "Terms of claims"],
+  terms_changed: ["쿠폰 {id}의 발급 조건을 바꾸었습니다.", "The terms of coupon {id} are changed."],
   issued: ["발급", "Issued"],
   issued_of: ["{issued} / {total}", "{issued} of {total}"],
   window: ["기간", "Open"],
@@ -74,6 +90,20 @@ function issuedCell({ couponId, issuedQuantity, totalQuantity }) {
     h("span", {}, words));
 }
 
+// What a coupon demands of its claims.
+function termFields({ maxPerAddress, humanCheck = false }) {
+  return [
+    {
+      name: "maxPerAddress", label: text("max_per_address"), kind: "number", hint: text("max_per_address_hint"),
+      value: maxPerAddress ?? undefined, optional: true,
+    },
+    {
+      name: "humanCheck", label: text("human_check"), kind: "choice", hint: text("human_check_hint"), value: String(humanCheck),
+      choices: ["false", "true"].map((demanded) => [demanded, text(`human_${demanded}`)]),
+    },
+  ];
+}
+
 export function coupons(app) {
   const list = new Pages(app, "/api/admin/coupons", "coupons");
   const coupon = (id) => list.items.find(({ couponId }) => couponId === id);
@@ -95,10 +125,12 @@ export function coupons(app) {
         { name: "startsAt", label: text("starts"), kind: "moment", hint: text("starts_hint"), optional: true },
         { name: "endsAt", label: text("ends"), kind: "moment", hint: text("ends_hint"), optional: true },
         { name: "validDays", label: text("valid_days"), kind: "number", optional: true },
+        ...termFields({}),
       ],
       verb: text("create"),
-      act: async (values) => {
-        const { couponId: id } = await app.send("POST", "/api/admin/coupons", values);
+      act: async ({ humanCheck, ...values }) => {
+        const coupon = { ...values, humanCheck: humanCheck === "true" };
+        const { couponId: id } = await app.send("POST", "/api/admin/coupons", coupon);
         app.say("good", text("coupon_created", { id }));
         app.refresh();
       },
@@ -133,18 +165,34 @@ export function coupons(app) {
     });
   }
 
+  function changeTerms(id) {
+    ask({
+      title: `${text("change_terms")}: ${id}`,
+      fields: termFields(coupon(id)),
+      verb: text("change_terms"),
+      act: async ({ maxPerAddress = null, humanCheck }) => {
+        await app.send("PATCH", path(id), { maxPerAddress, humanCheck: humanCheck === "true" });
+        app.say("good", text("terms_changed", { id }));
+        app.refresh();
+      },
+    });
+  }
+
   const columns = () => [
     [text("coupon_id"), ({ couponId }) => name(couponId)],
     [text("coupon_name"), (item) => item.name],
     [text("state"), stateOf],
     [text("issued"), issuedCell],
     [text("discount"), discountText],
-    [text("window"), ({ startsAt, endsAt }) => [
+    [text("window"), ({ startsAt, endsAt, maxPerAddress, humanCheck }) => [
       startsAt ? moment(startsAt) : text("no_start"), " – ", endsAt ? moment(endsAt) : text("no_end"),
+      maxPerAddress !== null && `, ${text("per_address", { n: count(maxPerAddress) })}`,
+      humanCheck && `, ${text("human_demanded")}`,
     ]],
     [text("act"), ({ couponId: of }) => h("div", { class: "row" },
       button("raise", text("raise"), { of, class: "small", "aria-label": `${text("raise")}: ${of}` }),
-      button("moveEnd", text("move_end"), { of, class: "small", "aria-label": `${text("move_end")}: ${of}` }))],
+      button("moveEnd", text("move_end"), { of, class: "small", "aria-label": `${text("move_end")}: ${of}` }),
+      button("changeTerms", text("change_terms"), { of, class: "small", "aria-label": `${text("change_terms")}: ${of}` }))],
   ];
 
   return {
@@ -157,6 +205,6 @@ export function coupons(app) {
         list.items?.length > 0 && table(text("view_coupons"), columns(), list.items, ({ couponId }) => couponId)),
       list.moreButton(),
     ],
-    acts: { create, raise, moveEnd, more: () => list.showMore() },
+    acts: { create, raise, moveEnd, changeTerms, more: () => list.showMore() },
   };
 }

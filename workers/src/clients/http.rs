@@ -97,8 +97,12 @@ async fn beginning_of(mut response: Response) -> Option<String> {
             break;
         }
     }
-    // Postgres takes no zero in a text.
-    let text = String::from_utf8_lossy(&kept).replace('\0', "\u{fffd}");
+    text_of(&kept)
+}
+
+/// The bytes as a text that Postgres takes: it takes no zero.
+pub(crate) fn text_of(bytes: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(bytes).replace('\0', "\u{fffd}");
     (!text.is_empty()).then_some(text)
 }
 

@@ -305,7 +305,7 @@ pub fn to_append(command: &Command, key: Option<IdempotencyKey>) -> (RequestId, 
     let id = RequestId::new(Uuid::now_v7(), command.group(1));
     let lanes = common::lanes(command).iter().map(|lane| lane.parse().expect("a lane")).collect();
     let envelope = Envelope::new(command.clone(), None).encode();
-    (id, Append { id: id.as_uuid(), lanes, key, gate: None, envelope })
+    (id, Append { id: id.as_uuid(), lanes, key, gate: None, quota: None, envelope })
 }
 
 /// Starting a server blocks.

@@ -19,7 +19,7 @@ use super::change;
 use crate::auth::Operator;
 use crate::error_table::Code;
 use crate::extract::{JsonBody, Params, PathId, present};
-use crate::limits::MAX_COUPON_UNITS;
+use crate::limits::{MAX_CLAIMS_PER_ADDRESS, MAX_COUPON_UNITS};
 use crate::lines::coupon_lane;
 use crate::openapi::codes::{C002, X004};
 use crate::openapi::{OfOperator, Refused, WithBody, WithInput, shapes};
@@ -49,6 +49,8 @@ struct Coupon {
     starts_at: Option<DateTime<Utc>>,
     ends_at: Option<DateTime<Utc>>,
     valid_days: Option<i32>,
+    max_per_address: Option<i64>,
+    human_check: bool,
     #[serde(skip)]
     last_ticket: i64,
     created_at: DateTime<Utc>,
@@ -59,11 +61,16 @@ macro_rules! coupon_columns {
     () => {
         "coupon_id, name, discount_type, discount_value, max_discount_amount, min_order_amount, total_quantity, \
          issued_quantity, total_quantity - issued_quantity as remaining_quantity, starts_at, ends_at, valid_days, \
-         last_ticket, created_at"
+         max_per_address, human_check, last_ticket, created_at"
     };
 }
 
 impl Coupon {
+    /// Whether it demands anything of a claim before it stands in line.
+    fn has_terms(&self) -> bool {
+        self.max_per_address.is_some() || self.human_check
+    }
+
     /// The coupon as the audit log shows it.
     fn shown(&self) -> Value {
         json!({
@@ -71,6 +78,7 @@ impl Coupon {
             "maxDiscountAmount": self.max_discount_amount, "minOrderAmount": self.min_order_amount,
             "totalQuantity": self.total_quantity, "issuedQuantity": self.issued_quantity,
             "startsAt": self.starts_at, "endsAt": self.ends_at, "validDays": self.valid_days,
+            "maxPerAddress": self.max_per_address, "humanCheck": self.human_check,
         })
     }
 }
@@ -106,6 +114,8 @@ struct NewCoupon {
     starts_at: Option<DateTime<Utc>>,
     ends_at: Option<DateTime<Utc>>,
     valid_days: Option<i32>,
+    max_per_address: Option<i64>,
+    human_check: Option<bool>,
 }
 
 impl NewCoupon {
@@ -128,6 +138,9 @@ impl NewCoupon {
         if let Some(days) = self.valid_days {
             shape.range("validDays", days.into(), 1..=MAX_VALID_DAYS.into());
         }
+        if let Some(max) = self.max_per_address {
+            shape.range("maxPerAddress", max, 1..=MAX_CLAIMS_PER_ADDRESS);
+        }
         if let (Some(starts_at), Some(ends_at)) = (self.starts_at, self.ends_at) {
             shape.demand(starts_at < ends_at, "endsAt", "must be after startsAt");
         }
@@ -149,12 +162,13 @@ async fn create(
     JsonBody(new): JsonBody<NewCoupon>,
 ) -> Result<(StatusCode, Json<Coupon>), Problem> {
     new.check()?;
+    demand_terms(&state, false, new.max_per_address, new.human_check).await?;
     let coupon_id = new.coupon_id.map_or_else(|| Uuid::now_v7().to_string(), |id| id.to_string());
     let mut transaction = change(&state.pool).await?;
     let coupon: Option<Coupon> = sqlx::query_as(concat!(
         "insert into coupons (coupon_id, name, discount_type, discount_value, max_discount_amount, min_order_amount,
-                              total_quantity, starts_at, ends_at, valid_days)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                              total_quantity, starts_at, ends_at, valid_days, max_per_address, human_check)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
          on conflict do nothing
          returning ",
         coupon_columns!()
@@ -169,6 +183,8 @@ async fn create(
     .bind(new.starts_at)
     .bind(new.ends_at)
     .bind(new.valid_days)
+    .bind(new.max_per_address)
+    .bind(new.human_check.unwrap_or(false))
     .fetch_optional(&mut *transaction)
     .await?;
     let coupon = coupon.ok_or_else(|| Problem::new(Code::X004))?;
@@ -182,6 +198,9 @@ async fn create(
     };
     record.record(&mut transaction).await?;
     transaction.commit().await?;
+    if coupon.has_terms() {
+        state.terms.heard().await;
+    }
     Ok((StatusCode::CREATED, Json(coupon)))
 }
 
@@ -194,9 +213,14 @@ struct Edit {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<DateTime<Utc>>)]
     ends_at: Option<Option<DateTime<Utc>>>,
+    /// Null takes the limit away. Claims that were accepted without one are not counted.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<i64>)]
+    max_per_address: Option<Option<i64>>,
+    human_check: Option<bool>,
 }
 
-/// Raises the quantity of a coupon, or moves its end.
+/// Raises the quantity of a coupon, moves its end, or changes what it demands of a claim.
 #[utoipa::path(
     patch,
     path = "/api/admin/coupons/{couponId}",
@@ -223,11 +247,14 @@ async fn edit(
     .await?;
     let before = before.ok_or_else(|| Problem::new(Code::C002))?;
     edit.check(&before)?;
+    demand_terms(&state, before.has_terms(), edit.max_per_address.flatten(), edit.human_check).await?;
     let after: Coupon = sqlx::query_as(concat!(
         "update coupons
             set -- only ever raised, whoever else raises it
                 total_quantity = greatest(total_quantity, $2),
-                ends_at = case when $3 then $4 else ends_at end
+                ends_at = case when $3 then $4 else ends_at end,
+                max_per_address = case when $5 then $6 else max_per_address end,
+                human_check = coalesce($7, human_check)
           where coupon_id = $1
          returning ",
         coupon_columns!()
@@ -236,6 +263,9 @@ async fn edit(
     .bind(edit.total_quantity)
     .bind(edit.ends_at.is_some())
     .bind(edit.ends_at.flatten())
+    .bind(edit.max_per_address.is_some())
+    .bind(edit.max_per_address.flatten())
+    .bind(edit.human_check)
     .fetch_one(&mut *transaction)
     .await?;
     if after.shown() == before.shown() {
@@ -252,6 +282,9 @@ async fn edit(
     record.record(&mut transaction).await?;
     transaction.commit().await?;
     open_gate(&state, &coupon_id, &after).await;
+    if before.has_terms() || after.has_terms() {
+        state.terms.heard().await;
+    }
     Ok(Json(after))
 }
 
@@ -264,8 +297,29 @@ impl Edit {
         if let (Some(starts_at), Some(Some(ends_at))) = (before.starts_at, self.ends_at) {
             shape.demand(starts_at < ends_at, "endsAt", "must be after startsAt");
         }
+        if let Some(Some(max)) = self.max_per_address {
+            shape.range("maxPerAddress", max, 1..=MAX_CLAIMS_PER_ADDRESS);
+        }
         shape.checked()
     }
+}
+
+/// Demands that what a coupon shall demand can be kept to: there is room for its terms, and somebody says who is a person.
+async fn demand_terms(
+    state: &AppState,
+    has_terms: bool,
+    max_per_address: Option<i64>,
+    human_check: Option<bool>,
+) -> Result<(), Problem> {
+    let mut shape = Shape::new();
+    let is_asked = human_check == Some(true);
+    shape.demand(!is_asked || state.human_check.is_some(), "humanCheck", "needs HUMAN_CHECK_URL to be set");
+    shape.checked()?;
+    if !has_terms && (max_per_address.is_some() || is_asked) {
+        let field = if is_asked { "humanCheck" } else { "maxPerAddress" };
+        state.terms.demand_room(field).await?;
+    }
+    Ok(())
 }
 
 /// Tells the gate that there is more. If Redis is away the next claim at the closed gate finds out, because it asks

@@ -1,4 +1,5 @@
-//! The world outside of a shop: whom the workers tell of orders and alerts, and who sends mails and takes money.
+//! The world outside of a shop: whom the workers tell of orders and alerts, who sends mails and takes
+//! money, and who knows people from programs.
 
 use std::path::Path;
 
@@ -52,6 +53,14 @@ impl World {
     /// Where its page is, and everything else that speaks HTTP.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.running.metrics_port)
+    }
+
+    /// What the API must be told to find it.
+    pub fn variables_of_the_door(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("HUMAN_CHECK_URL", format!("{}/siteverify", self.url())),
+            ("HUMAN_CHECK_SECRET", "any secret will do".to_owned()),
+        ]
     }
 
     /// What workers must be told to find it.
