@@ -30,6 +30,7 @@ pub struct Arrived {
 
 /// How many arrived since the start, or since all was forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Totals {
     /// Requests to pay.
     pub payments: u64,
@@ -41,6 +42,12 @@ pub struct Totals {
     pub mails: u64,
     /// Alerts.
     pub alerts: u64,
+    /// Connections that the mail server did not let in.
+    pub turned_away: u64,
+    /// Requests that followed a redirect.
+    pub followed: u64,
+    /// Floods that were read to their end.
+    pub drained: u64,
 }
 
 /// A request to pay.
@@ -160,6 +167,9 @@ pub(crate) struct Lists {
     pub orders: Newest<Order>,
     pub mails: Newest<Mail>,
     pub alerts: Newest<Alert>,
+    pub turned_away: u64,
+    pub followed: u64,
+    pub drained: u64,
 }
 
 impl Default for Lists {
@@ -170,6 +180,24 @@ impl Default for Lists {
             orders: Newest::new(ARRIVALS_MAX),
             mails: Newest::new(ARRIVALS_MAX),
             alerts: Newest::new(ARRIVALS_MAX),
+            turned_away: 0,
+            followed: 0,
+            drained: 0,
+        }
+    }
+}
+
+impl Lists {
+    pub fn totals(&self) -> Totals {
+        Totals {
+            payments: self.payments.total(),
+            ledger: self.ledger.total(),
+            orders: self.orders.total(),
+            mails: self.mails.total(),
+            alerts: self.alerts.total(),
+            turned_away: self.turned_away,
+            followed: self.followed,
+            drained: self.drained,
         }
     }
 }
@@ -189,13 +217,7 @@ impl Desk {
             orders: lists.orders.newest(count),
             mails: lists.mails.newest(count),
             alerts: lists.alerts.newest(count),
-            totals: Totals {
-                payments: lists.payments.total(),
-                ledger: lists.ledger.total(),
-                orders: lists.orders.total(),
-                mails: lists.mails.total(),
-                alerts: lists.alerts.total(),
-            },
+            totals: lists.totals(),
         }
     }
 
@@ -206,5 +228,6 @@ impl Desk {
         lists.orders.clear();
         lists.mails.clear();
         lists.alerts.clear();
+        (lists.turned_away, lists.followed, lists.drained) = (0, 0, 0);
     }
 }

@@ -15,6 +15,7 @@ mod gateway;
 mod issuer;
 mod limits;
 mod mail;
+mod odd;
 mod page;
 mod receivers;
 mod serve;
@@ -154,6 +155,11 @@ impl Sandbox {
         self.world.desk.newest(usize::MAX)
     }
 
+    /// How much arrived.
+    pub fn arrived_totals(&self) -> Totals {
+        self.world.desk.lists().totals()
+    }
+
     /// Forgets what arrived, the ledger included; the gateway still knows its keys and intents.
     pub fn forget(&self) {
         self.world.desk.forget();
@@ -161,7 +167,7 @@ impl Sandbox {
 }
 
 fn routes(world: Arc<World>) -> Router {
-    let all = [gateway::routes(), receivers::routes(), issuer::routes(), page::routes()];
+    let all = [gateway::routes(), receivers::routes(), issuer::routes(), odd::routes(), page::routes()];
     let all = all.into_iter().fold(control::routes(), Router::merge);
     all.layer(DefaultBodyLimit::max(BODY_MAX_BYTES)).with_state(world)
 }

@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::path::Path;
-use std::time::Duration;
 
 use nemesis::faults::Fault;
 use nemesis::run::{Plan, Report, SHOPPERS, run};
@@ -14,15 +13,12 @@ const SEED: u64 = 4;
 /// So many that what is given back is more than one command.
 const CROWD: usize = 100;
 
+fn plan(faults: Vec<Fault>) -> Plan {
+    Plan::of(Path::new(env!("CARGO_BIN_EXE_nemesis")).to_owned(), SEED, faults)
+}
+
 async fn tried(faults: Vec<Fault>, shoppers: usize, more: Vec<(&'static str, String)>) -> Report {
-    let plan = Plan {
-        program: Path::new(env!("CARGO_BIN_EXE_nemesis")).to_owned(),
-        seed: SEED,
-        faults,
-        time: Duration::ZERO,
-        shoppers,
-        more,
-    };
+    let plan = Plan { shoppers, more, ..plan(faults) };
     let folder = tempfile::tempdir().unwrap();
     run(&plan, folder.path(), |_| {}).await.unwrap()
 }
