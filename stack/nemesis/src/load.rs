@@ -28,7 +28,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 const CHARGERS: usize = 3;
 
 /// Shoppers who want only what no fault touches: enough that many of them end something in every slice of time.
-const BYSTANDERS: usize = 8;
+const BYSTANDERS: usize = 12;
 
 /// Shares requests out among the doors that are open, as a balancer does that asks whether they are ready.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// A slice of time in which ends are counted: long enough for many of them, short enough that one hiccup of the machine
 /// spoils but one.
-pub const SLICE: Duration = Duration::from_millis(250);
+pub const SLICE: Duration = Duration::from_millis(500);
 
 /// What must be left of the pace, in hundredths.
 pub const LEFT_MIN_PERCENT: usize = 70;

@@ -27,7 +27,7 @@ const QUIET_MAX_MS: u64 = 1_500;
 const APART_MAX_MS: u64 = 500;
 
 /// How long the pace is looked at before a fault that must not change it, and the rest before that, after another one.
-const PACE_BEFORE: Duration = Duration::from_secs(4);
+const PACE_BEFORE: Duration = Duration::from_secs(5);
 const PACE_REST: Duration = Duration::from_secs(2);
 
 /// Nothing waits longer than a lease and so long after the last fault.

@@ -16,7 +16,7 @@ use crate::house::House;
 use crate::load::{Load, WIDE};
 
 /// How long others are looked at: many slices of time, so that a busy machine does not decide.
-const LOOKED_AT: Duration = Duration::from_secs(6);
+const LOOKED_AT: Duration = Duration::from_secs(8);
 
 /// Commands that cannot be read, one after the other. Far fewer than would hold the whole group.
 const POISON_MAX: usize = 5;

@@ -16,6 +16,9 @@ use crate::house::House;
 /// The coupon that has enough for everybody, so that its lane is never empty.
 pub const WIDE: &str = "WIDE";
 
+/// A coupon that no fault touches.
+pub(super) const CALM: &str = "CALM";
+
 /// Products that no fault touches, and shoppers who want nothing else.
 const QUIET: i64 = 1_000;
 
@@ -132,7 +135,7 @@ impl Goods {
 }
 
 fn coupons() -> Vec<(String, i64)> {
-    vec![("RUSH".to_owned(), 600), (WIDE.to_owned(), 1_000_000)]
+    vec![("RUSH".to_owned(), 600), (WIDE.to_owned(), 1_000_000), (CALM.to_owned(), PLENTY)]
 }
 
 /// An order of somebody whom no fault touches.

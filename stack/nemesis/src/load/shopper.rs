@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::answer::{PAUSE, Sent, document, understand};
-use super::goods::quiet_order;
+use super::goods::{CALM, quiet_order};
 use super::{Document, Shared};
 use crate::log::Accepted;
 
@@ -35,7 +35,7 @@ pub(super) enum Role {
     Rusher,
     /// Charges a balance.
     Charger,
-    /// Orders what no fault touches.
+    /// Wants what no fault touches.
     Bystander,
 }
 
@@ -78,18 +78,24 @@ impl Shopper {
     fn errand(&mut self, count: u64) -> Errand {
         let (group, path, body) = match self.role {
             Role::Charger => ("charge", "/api/users/balance/charge".to_owned(), self.charge()),
+            Role::Bystander if count.is_multiple_of(2) => self.claim(CALM, count),
             Role::Bystander => ("order", "/api/orders".to_owned(), quiet_order(&mut self.random)),
             Role::Rusher if self.random.random_ratio(1, 2) => {
-                let coupons = &self.shared.goods.coupons;
-                let coupon = &coupons[self.random.random_range(0..coupons.len())].0;
+                let coupons = self.shared.goods.coupons.iter().filter(|(coupon, _)| coupon != CALM);
+                let coupons: Vec<String> = coupons.map(|(coupon, _)| coupon.clone()).collect();
+                let coupon = &coupons[self.random.random_range(0..coupons.len())];
                 // Some ask twice.
-                let user = format!("s{}-{}", self.number, count / 8 * 5 + count % 5);
-                ("coupon", format!("/api/coupons/{coupon}/issue"), json!({ "userId": user }))
+                self.claim(coupon, count / 8 * 5 + count % 5)
             }
             Role::Rusher => ("order", "/api/orders".to_owned(), self.order()),
         };
         let has_key = !self.random.random_ratio(1, KEYLESS_ONE_IN);
         Errand { key: format!("{}-{count}", self.number), has_key, group, path, body }
+    }
+
+    fn claim(&self, coupon: &str, number: u64) -> (&'static str, String, Value) {
+        let user = format!("s{}-{number}", self.number);
+        ("coupon", format!("/api/coupons/{coupon}/issue"), json!({ "userId": user }))
     }
 
     fn user(&mut self) -> String {
