@@ -24,8 +24,8 @@ use shopper::{Errand, Role, Shopper};
 /// Who waits longer for an answer sends again.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 
-/// Shoppers who do nothing but charge: few, because each asks the gateway for money.
-const CHARGERS: usize = 3;
+/// Shoppers who do nothing but charge, unless said: few, because each asks the gateway for money.
+pub const CHARGERS: usize = 3;
 
 /// Shoppers who want only what no fault touches: enough that many of them end something in every slice of time.
 const BYSTANDERS: usize = 12;
@@ -83,9 +83,15 @@ pub struct Load {
 }
 
 impl Load {
-    /// So many shoppers, and some who charge or stand by, who begin one command after the other until they are told to stop.
+    /// So many shoppers and chargers, and some who stand by, who begin one command after the other until they are told to stop.
     /// `has_lost` says whether Redis has lost its data.
-    pub fn start(doors: &Arc<Balancer>, goods: &Goods, shoppers: usize, seed: u64, has_lost: &Arc<AtomicBool>) -> Load {
+    pub fn start(
+        doors: &Arc<Balancer>,
+        goods: &Goods,
+        (shoppers, chargers): (usize, usize),
+        seed: u64,
+        has_lost: &Arc<AtomicBool>,
+    ) -> Load {
         let shared = Arc::new(Shared {
             client: Client::builder().timeout(ANSWER_MAX).build().expect("a client without special wishes"),
             doors: Arc::clone(doors),
@@ -99,7 +105,7 @@ impl Load {
             left: Mutex::default(),
         });
         let mut load = Load { shared, seed, stop: CancellationToken::new(), shoppers: JoinSet::new() };
-        let roles = [(Role::Rusher, shoppers), (Role::Charger, CHARGERS), (Role::Bystander, BYSTANDERS)];
+        let roles = [(Role::Rusher, shoppers), (Role::Charger, chargers), (Role::Bystander, BYSTANDERS)];
         let roles = roles.iter().flat_map(|(role, count)| std::iter::repeat_n(*role, *count));
         for (number, role) in roles.enumerate() {
             let shopper = load.shopper(number, role);

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use crate::check::{Evidence, Verdict, watch};
 use crate::faults::{Fault, Scene, Struck, together};
 use crate::house::{COPIES, House, LEASE};
-use crate::load::{Goods, Load};
+use crate::load::{CHARGERS, Goods, Load};
 use crate::pace::Compared;
 
 /// Shoppers at once, unless said: enough for batches, few enough that the faults and not the load are tried.
@@ -26,8 +26,8 @@ const QUIET_MAX_MS: u64 = 1_500;
 /// Faults that strike at once begin within so many milliseconds of each other.
 const APART_MAX_MS: u64 = 500;
 
-/// How long the pace is looked at before a fault that must not change it, and the rest before that, after another one.
-const PACE_BEFORE: Duration = Duration::from_secs(5);
+/// How long the pace is looked at before and after a fault that must not change it, and the rest after any fault before that.
+const PACE_LOOKED_AT: Duration = Duration::from_secs(5);
 const PACE_REST: Duration = Duration::from_secs(2);
 
 /// Nothing waits longer than a lease and so long after the last fault.
@@ -54,6 +54,8 @@ pub struct Plan {
     pub time: Duration,
     /// Shoppers at once.
     pub shoppers: usize,
+    /// Shoppers who charge, beside them. A charge whose worker dies is settled a minute later.
+    pub chargers: usize,
     /// What they want.
     pub goods: Goods,
     /// Beside these faults the pace of those is compared whom they do not touch.
@@ -72,6 +74,7 @@ impl Plan {
             at_once: 1,
             time: Duration::ZERO,
             shoppers: SHOPPERS,
+            chargers: CHARGERS,
             goods: Goods::made_up(),
             paced: Fault::is_of_one_lane,
             more: Vec::new(),
@@ -115,7 +118,8 @@ pub async fn run(plan: &Plan, folder: &Path, mut telling: impl FnMut(&str)) -> R
     let house = House::open(&plan.program, folder, on_disks, &plan.more).await.context("opening the shop")?;
     plan.goods.stock(&house).await.context("stocking the shop")?;
     watch(&house.pool).await?;
-    let mut load = Load::start(&house.balancer, &plan.goods, plan.shoppers, plan.seed, &house.has_lost);
+    let crowd = (plan.shoppers, plan.chargers);
+    let mut load = Load::start(&house.balancer, &plan.goods, crowd, plan.seed, &house.has_lost);
     let ends = Instant::now() + plan.time;
     let (mut struck, mut skipped, mut paces) = (Vec::new(), Vec::new(), Vec::new());
     let mut ahead = plan.faults.clone();
@@ -128,7 +132,7 @@ pub async fn run(plan: &Plan, folder: &Path, mut telling: impl FnMut(&str)) -> R
             break;
         }
         let paced = faults.iter().any(|fault| (plan.paced)(*fault));
-        pause(if paced { PACE_REST + PACE_BEFORE } else { quiet(&mut random) }).await;
+        pause(if paced { PACE_REST + PACE_LOOKED_AT } else { quiet(&mut random) }).await;
         let (before, _) = load.log().counts();
         let named: Vec<String> = faults.iter().map(|fault| format!("{fault:?}")).collect();
         let named = named.join(" + ");
@@ -144,17 +148,21 @@ pub async fn run(plan: &Plan, folder: &Path, mut telling: impl FnMut(&str)) -> R
                 }
             }
         }
-        if paced {
-            let (before, during) =
-                (load.pace().between(began - PACE_BEFORE, began), load.pace().between(began, Instant::now()));
-            telling(&format!("  the pace beside it: {during}, and {before} before"));
-            paces.push(Compared { fault: named.clone(), before, during });
-        }
+        let ended = Instant::now();
         // The shop is well again when somebody is served again.
         let served = || async { (load.log().counts().0 > before).then_some(()) };
         stack::try_wait_for_async("somebody to be served again", LEASE + DRAIN, served)
             .await
             .with_context(|| format!("after {named}"))?;
+        if paced {
+            pause(PACE_REST + PACE_LOOKED_AT).await;
+            let pace = |from, to| load.pace().between(from, to);
+            let now = Instant::now();
+            let (before, during) = (pace(began - PACE_LOOKED_AT, began), pace(began, ended));
+            let after = pace(now - PACE_LOOKED_AT, now);
+            telling(&format!("  the pace beside it: {during}; {before} before and {after} after"));
+            paces.push(Compared { fault: named, before, during, after });
+        }
     }
     telling("looking at the promises");
     let in_time = load.finish(LEASE + DRAIN, SETTLED_MAX).await;

@@ -1,6 +1,6 @@
 //! The ways between any two that talk.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result};
 
 use super::{LASTS, felt, pause};
 use crate::house::{Between, House};
@@ -21,9 +21,7 @@ pub(super) async fn strike(house: &House, between: Between, trouble: Trouble) ->
 }
 
 pub(super) async fn lose_commit_reply(house: &House) -> Result<()> {
-    let [_, of_workers] = house.wires(Between::ProgramsAndPostgres) else {
-        return Ok(ensure!(false, "each program has its wire to Postgres"));
-    };
+    let of_workers = house.wires(Between::ProgramsAndPostgres).last().context("the workers' wire to Postgres")?;
     let before = of_workers.bitten();
     of_workers.set(Trouble::LoseReplyTo(b"; commit"));
     felt("the reply to a COMMIT to be lost", async || Ok(of_workers.bitten() > before)).await
