@@ -109,6 +109,8 @@ pub enum Fault {
     DeafPostgres,
     /// Whatever is sent to Postgres is lost
     SilentPostgres,
+    /// Connections to Postgres stay open, and nothing comes over them any more
+    ForgetPostgres,
     /// Postgres is far away
     FarPostgres,
     /// No shopper reaches a door
@@ -239,6 +241,7 @@ impl Fault {
             Fault::CutPostgres => network::strike(house, ProgramsAndPostgres, Trouble::Cut).await,
             Fault::DeafPostgres => network::strike(house, ProgramsAndPostgres, Trouble::NoReplies).await,
             Fault::SilentPostgres => network::strike(house, ProgramsAndPostgres, Trouble::Silence).await,
+            Fault::ForgetPostgres => network::forget_postgres(house).await,
             Fault::FarPostgres => network::strike(house, ProgramsAndPostgres, FAR).await,
             Fault::CutDoors => network::strike(house, ShoppersAndDoors, Trouble::Cut).await,
             Fault::DeafDoors => network::strike(house, ShoppersAndDoors, Trouble::NoReplies).await,
@@ -289,5 +292,26 @@ async fn felt(what: &str, mut is_felt: impl AsyncFnMut() -> Result<bool>) -> Res
         }
         ensure!(Instant::now() < ends, "{what}: nobody felt it");
         pause(LOOK_EVERY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// What operators read of faults must be what is tried.
+    #[test]
+    fn the_readme_tells_what_each_fault_means() {
+        let readme = include_str!("../../../README.md");
+        let told = readme.split_once("## What happens when").and_then(|(_, rest)| rest.split_once("\n## ")).unwrap().0;
+        let rows = told.lines().filter(|line| line.starts_with('|')).skip(2);
+        let last = rows.filter_map(|row| row.trim_end_matches('|').rsplit('|').next());
+        let told: BTreeSet<String> =
+            last.flat_map(|cell| cell.split(',')).map(|name| name.trim().trim_matches('`').to_owned()).collect();
+        let all = Fault::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+        let all: BTreeSet<String> = all.map(|value| value.get_name().to_owned()).collect();
+        assert_eq!(told, all);
     }
 }

@@ -32,6 +32,9 @@ pub enum Trouble {
     NoReplies,
     /// Nothing arrives; the same holds for connections.
     Silence,
+    /// Whatever is sent is lost, and whoever sent it over an open connection waits for ever: on this connection nothing passes
+    /// any more, and nobody ends it, as after a firewall forgot it. New connections are well when the trouble is over.
+    Forget,
     /// The next request that holds these bytes arrives; before its reply comes back the connection is cut. Once.
     LoseReplyTo(&'static [u8]),
 }
@@ -150,10 +153,11 @@ async fn connection(client: TcpStream, port: u16, mut told: Told) {
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
     let (lost, is_lost) = watch::channel(false);
     let (torn, is_torn) = watch::channel(false);
+    let (forgotten, _) = watch::channel(false);
     let (up, down, over) = (told.clone(), told.clone(), told.clone());
     tokio::select! {
-        _ = ask(from_client, to_server, up, lost, &torn) => {}
-        _ = reply(from_server, to_client, down, is_lost, &torn) => {}
+        _ = ask(from_client, to_server, up, lost, &torn, &forgotten) => {}
+        _ = reply(from_server, to_client, down, is_lost, &torn, &forgotten) => {}
         () = told.until_cut() => told.bite(),
         () = over.until_torn_and_over(is_torn) => {}
     }
@@ -165,6 +169,7 @@ async fn ask(
     told: Told,
     lost: watch::Sender<bool>,
     torn: &watch::Sender<bool>,
+    forgotten: &watch::Sender<bool>,
 ) -> io::Result<()> {
     let mut piece = vec![0; PIECE_BYTES];
     loop {
@@ -178,6 +183,12 @@ async fn ask(
                 torn.send_replace(true);
                 continue;
             }
+            Trouble::Forget => {
+                told.bite();
+                forgotten.send_replace(true);
+                continue;
+            }
+            _ if *forgotten.borrow() => continue,
             _ if *torn.borrow() => return Ok(()),
             Trouble::Delay(time) => {
                 told.bite();
@@ -198,6 +209,7 @@ async fn reply(
     told: Told,
     lost: watch::Receiver<bool>,
     torn: &watch::Sender<bool>,
+    forgotten: &watch::Sender<bool>,
 ) -> io::Result<()> {
     let mut piece = vec![0; PIECE_BYTES];
     loop {
@@ -215,6 +227,12 @@ async fn reply(
                 torn.send_replace(true);
                 continue;
             }
+            Trouble::Forget => {
+                told.bite();
+                forgotten.send_replace(true);
+                continue;
+            }
+            _ if *forgotten.borrow() => continue,
             _ if *torn.borrow() => return Ok(()),
             Trouble::Delay(time) => {
                 told.bite();

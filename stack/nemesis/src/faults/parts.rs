@@ -51,8 +51,8 @@ impl Fault {
             | Fault::FillRedis
             | Fault::FillRedisDisk
             | Fault::LoseRedis => &[Redis],
-            // A door must be there to refuse.
-            Fault::RedisWithoutAof => &[Redis, Api, WayToRedis],
+            // A door must be there to refuse; whoever is started meanwhile refuses to start.
+            Fault::RedisWithoutAof => &[Redis, Api, Workers, WayToRedis],
             Fault::LoseRedisUnderZombie => &[Redis, Workers],
             Fault::KillPostgres
             | Fault::FillPostgresDisk
@@ -60,6 +60,8 @@ impl Fault {
             | Fault::TakeAllSessions
             | Fault::EndSessions => &[Postgres],
             Fault::CutRedis | Fault::DeafRedis | Fault::SilentRedis | Fault::FarRedis => &[WayToRedis],
+            // Workers must sweep again, which they tell themselves.
+            Fault::ForgetPostgres => &[WayToPostgres, Postgres, Workers],
             Fault::CutPostgres
             | Fault::DeafPostgres
             | Fault::SilentPostgres
