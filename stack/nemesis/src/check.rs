@@ -280,19 +280,23 @@ impl Evidence<'_> {
     }
 
     async fn every_mail_is_sent(&self) -> Result<Verdict> {
-        let rows: Vec<(String, bool)> = sqlx::query_as(
+        let rows: Vec<(Option<String>, bool)> = sqlx::query_as(
             "select subject, sent_at is not null from mails
               union all
-             select 'to ' || email || ', for ' || product_id, false from restock_registrations",
+             select 'to ' || email || ', for ' || product_id, false from restock_registrations
+              union all
+             select 'by ' || channel || ': ' || text, delivered_at is not null
+               from alerts
+               left join alert_deliveries using (alert_id)",
         )
         .fetch_all(&self.house.pool)
         .await
         .context("reading mails")?;
         let broken = rows.iter().filter(|(_, is_sent)| !is_sent);
         Ok(Verdict::new(
-            "I7 every mail is sent",
+            "I7 every mail and every alert is sent",
             rows.len(),
-            broken.map(|(what, _)| format!("not sent: {what}")).collect(),
+            broken.map(|(what, _)| format!("not sent: {what:?}")).collect(),
         ))
     }
 

@@ -36,8 +36,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// For charges: a gateway is asked again a minute later; a worker that died while it asked had the charge for some seconds.
 const SETTLED_MAX: Duration = Duration::from_secs(90);
 
-/// For the order system and the mail server to hear of everything, once they are well: a mail is tried again a minute later.
-const TOLD_MAX: Duration = Duration::from_secs(90);
+/// For everybody outside to hear of everything, once they are well: a mail is tried again a minute later, and a worker that
+/// died while it sent alerts had them for two and a half.
+const TOLD_MAX: Duration = Duration::from_secs(180);
 
 /// What shall be tried.
 #[derive(Debug, Clone)]
@@ -212,7 +213,8 @@ async fn everything_told(house: &House) {
         let open: i64 = sqlx::query_scalar(
             "select (select count(*) from order_syncs where synced_at is null and next_attempt_at is not null)
                   + (select count(*) from mails where sent_at is null and refused_at is null)
-                  + (select count(*) from restocks)",
+                  + (select count(*) from restocks)
+                  + (select count(*) from alert_deliveries where delivered_at is null)",
         )
         .fetch_one(&house.pool)
         .await
