@@ -17,7 +17,7 @@ use crate::pace::Compared;
 const TOLD_MAX: usize = 5;
 
 /// Notices whoever changes the row of a lane without being the newest decision on it. It writes down what it saw and
-/// forbids nothing: the fence is to be tried, not helped. A charge raises a balance beside the lane of orders.
+/// forbids nothing: the fence is to be tried, not helped. A charge raises a balance, and an operator a stock, beside the lane of orders.
 const WATCH: &str = "
     create table watched_writes (what text not null);
     create function watch_write() returns trigger language plpgsql as $$
@@ -31,7 +31,7 @@ const WATCH: &str = "
     create trigger watched after update on coupons for each row
       when (new.last_ticket <= old.last_ticket) execute function watch_write();
     create trigger watched after update on products for each row
-      when (new.last_ticket <= old.last_ticket) execute function watch_write();
+      when (new.last_ticket <= old.last_ticket and new.stocked = old.stocked) execute function watch_write();
     create trigger watched after update on users for each row
       when (new.last_ticket <= old.last_ticket and new.balance <= old.balance) execute function watch_write();";
 
