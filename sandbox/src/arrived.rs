@@ -32,6 +32,7 @@ pub struct Arrived {
 
 /// How many arrived since the start, or since all was forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Totals {
     /// Requests to pay.
     pub payments: u64,
@@ -45,6 +46,12 @@ pub struct Totals {
     pub alerts: u64,
     /// Questions whether somebody is a person.
     pub humans: u64,
+    /// Connections that the mail server did not let in.
+    pub turned_away: u64,
+    /// Requests that followed a redirect.
+    pub followed: u64,
+    /// Floods that were read to their end.
+    pub drained: u64,
 }
 
 /// A request to pay.
@@ -181,6 +188,9 @@ pub(crate) struct Lists {
     pub mails: Newest<Mail>,
     pub alerts: Newest<Alert>,
     pub humans: Newest<HumanCheck>,
+    pub turned_away: u64,
+    pub followed: u64,
+    pub drained: u64,
 }
 
 impl Default for Lists {
@@ -192,6 +202,25 @@ impl Default for Lists {
             mails: Newest::new(ARRIVALS_MAX),
             alerts: Newest::new(ARRIVALS_MAX),
             humans: Newest::new(ARRIVALS_MAX),
+            turned_away: 0,
+            followed: 0,
+            drained: 0,
+        }
+    }
+}
+
+impl Lists {
+    pub fn totals(&self) -> Totals {
+        Totals {
+            payments: self.payments.total(),
+            ledger: self.ledger.total(),
+            orders: self.orders.total(),
+            mails: self.mails.total(),
+            alerts: self.alerts.total(),
+            humans: self.humans.total(),
+            turned_away: self.turned_away,
+            followed: self.followed,
+            drained: self.drained,
         }
     }
 }
@@ -212,14 +241,7 @@ impl Desk {
             mails: lists.mails.newest(count),
             alerts: lists.alerts.newest(count),
             humans: lists.humans.newest(count),
-            totals: Totals {
-                payments: lists.payments.total(),
-                ledger: lists.ledger.total(),
-                orders: lists.orders.total(),
-                mails: lists.mails.total(),
-                alerts: lists.alerts.total(),
-                humans: lists.humans.total(),
-            },
+            totals: lists.totals(),
         }
     }
 
@@ -231,5 +253,6 @@ impl Desk {
         lists.mails.clear();
         lists.alerts.clear();
         lists.humans.clear();
+        (lists.turned_away, lists.followed, lists.drained) = (0, 0, 0);
     }
 }

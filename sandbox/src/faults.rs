@@ -45,6 +45,14 @@ pub enum Mode {
         /// How many milliseconds.
         ms: u64,
     },
+    /// It does nothing, and closes the connection; the mail server says before that it lets nobody in.
+    Refuse,
+    /// It does what it should, and its answer comes a byte a second.
+    Drip,
+    /// It does nothing, and says that it is to be found elsewhere: at an address within, where nobody should come.
+    Redirect,
+    /// It does nothing, and answers 200 with 100 MB.
+    Flood,
     /// The gateway takes the money, keeps its answer under the key, and never answers.
     TakeAndHang,
     /// The gateway takes the money, keeps its answer under the key, and answers with this status (400–599).
@@ -128,6 +136,8 @@ impl Switches {
     pub fn set(&self, target: Target, fault: Fault) -> anyhow::Result<()> {
         let takes_money = matches!(fault.mode, Mode::TakeAndHang | Mode::TakeAndFail { .. } | Mode::TakeAndCut);
         ensure!(target == Target::Gateway || !takes_money, "only the gateway takes money");
+        let is_of_http = matches!(fault.mode, Mode::Drip | Mode::Redirect | Mode::Flood);
+        ensure!(target != Target::Mail || !is_of_http, "the mail server neither drips nor redirects nor floods");
         check(fault)?;
         *self.0.lock().unwrap_or_else(PoisonError::into_inner).of(target) = fault;
         Ok(())
@@ -135,15 +145,20 @@ impl Switches {
 
     /// How the request that has come is met; it counts as one of the times.
     pub fn bite(&self, target: Target) -> Mode {
+        self.bite_if(target, |_| true).unwrap_or(Mode::Ok)
+    }
+
+    /// The same, if it is of this kind; otherwise nothing counts yet.
+    pub fn bite_if(&self, target: Target, is_meant: impl Fn(Mode) -> bool) -> Option<Mode> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fault = all.of(target);
-        let mode = fault.mode;
+        let mode = Some(fault.mode).filter(|mode| is_meant(*mode))?;
         match &mut fault.times {
             None => {}
             Some(0 | 1) => *fault = Mode::Ok.into(),
             Some(times) => *times -= 1,
         }
-        mode
+        Some(mode)
     }
 }
 
@@ -155,7 +170,14 @@ fn check(fault: Fault) -> anyhow::Result<()> {
             ensure!(FAILURES.contains(&status), "status must be {least} to {most}");
         }
         Mode::Slow { ms } => ensure!(ms <= SLOW_MAX_MS, "ms must be at most {SLOW_MAX_MS}"),
-        Mode::Ok | Mode::Hang | Mode::TakeAndHang | Mode::TakeAndCut => {}
+        Mode::Ok
+        | Mode::Hang
+        | Mode::Refuse
+        | Mode::Drip
+        | Mode::Redirect
+        | Mode::Flood
+        | Mode::TakeAndHang
+        | Mode::TakeAndCut => {}
     }
     Ok(())
 }
@@ -180,6 +202,10 @@ enum Name {
     Fail,
     Hang,
     Slow,
+    Refuse,
+    Drip,
+    Redirect,
+    Flood,
     TakeAndHang,
     TakeAndFail,
     TakeAndCut,
@@ -195,6 +221,10 @@ impl TryFrom<Wire> for Fault {
             Name::Fail => Mode::Fail { status },
             Name::Hang => Mode::Hang,
             Name::Slow => Mode::Slow { ms: wire.ms.context("slow needs ms")? },
+            Name::Refuse => Mode::Refuse,
+            Name::Drip => Mode::Drip,
+            Name::Redirect => Mode::Redirect,
+            Name::Flood => Mode::Flood,
             Name::TakeAndHang => Mode::TakeAndHang,
             Name::TakeAndFail => Mode::TakeAndFail { status },
             Name::TakeAndCut => Mode::TakeAndCut,
@@ -216,6 +246,10 @@ impl From<Fault> for Wire {
             Mode::Fail { status } => (Name::Fail, Some(status), None),
             Mode::Hang => (Name::Hang, None, None),
             Mode::Slow { ms } => (Name::Slow, None, Some(ms)),
+            Mode::Refuse => (Name::Refuse, None, None),
+            Mode::Drip => (Name::Drip, None, None),
+            Mode::Redirect => (Name::Redirect, None, None),
+            Mode::Flood => (Name::Flood, None, None),
             Mode::TakeAndHang => (Name::TakeAndHang, None, None),
             Mode::TakeAndFail { status } => (Name::TakeAndFail, Some(status), None),
             Mode::TakeAndCut => (Name::TakeAndCut, None, None),
@@ -235,6 +269,10 @@ mod tests {
             r#"{"mode":"fail","status":503,"times":3}"#,
             r#"{"mode":"hang","times":1}"#,
             r#"{"mode":"slow","ms":2000}"#,
+            r#"{"mode":"refuse"}"#,
+            r#"{"mode":"drip","times":2}"#,
+            r#"{"mode":"redirect"}"#,
+            r#"{"mode":"flood"}"#,
             r#"{"mode":"take_and_hang"}"#,
             r#"{"mode":"take_and_fail","status":500}"#,
             r#"{"mode":"take_and_cut","times":2}"#,
@@ -262,6 +300,8 @@ mod tests {
         }
         let refused = [
             (Target::Orders, Mode::TakeAndCut.into()),
+            (Target::Mail, Mode::Drip.into()),
+            (Target::Mail, Mode::Flood.into()),
             (Target::Gateway, Mode::Fail { status: 200 }.into()),
             (Target::Gateway, Mode::Slow { ms: SLOW_MAX_MS + 1 }.into()),
             (Target::Gateway, Mode::Hang.times(0)),
@@ -280,5 +320,9 @@ mod tests {
         assert_eq!(bites(Target::Orders), [Mode::Hang, Mode::Hang, Mode::Ok]);
         assert_eq!(bites(Target::Alerts), [Mode::Hang; 3]);
         assert_eq!(bites(Target::Mail), [Mode::Ok; 3]);
+        switches.set(Target::Mail, Mode::Refuse.times(1)).unwrap();
+        assert_eq!(switches.bite_if(Target::Mail, |mode| mode == Mode::Hang), None);
+        assert_eq!(switches.bite_if(Target::Mail, |mode| mode == Mode::Refuse), Some(Mode::Refuse));
+        assert_eq!(switches.bite(Target::Mail), Mode::Ok);
     }
 }

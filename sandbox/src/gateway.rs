@@ -21,8 +21,8 @@ use crate::arrived::{Payment, Taken};
 use crate::bounded::Memory;
 use crate::faults::{Mode, Target};
 use crate::limits::KEYS_MAX;
-use crate::serve;
 use crate::world::World;
+use crate::{odd, serve};
 use answer::{Answer, new_intent};
 use keys::{Begun, Held, Keys};
 use request::{PaymentRequest, has_secret};
@@ -62,8 +62,16 @@ async fn create(State(world): State<Arc<World>>, headers: HeaderMap, form: Bytes
     };
     let number = world.desk.lists().payments.push(payment(&request));
     let told = |answer: Answer| tell(&world, number, Paid { answer, replayed: false });
-    match world.switches.bite(Target::Gateway) {
-        Mode::Ok => {
+    let mode = world.switches.bite(Target::Gateway);
+    if let Some(odd) = odd::answer(&world, mode) {
+        return odd;
+    }
+    match mode {
+        Mode::Drip => {
+            let paid = Begin::new(&world, &request).finish(&world, &request);
+            odd::drip(tell(&world, number, paid)).await
+        }
+        Mode::Ok | Mode::Refuse | Mode::Redirect | Mode::Flood => {
             let paid = Begin::new(&world, &request).finish(&world, &request);
             tell(&world, number, paid)
         }

@@ -17,6 +17,7 @@ use crate::arrived::HumanCheck;
 use crate::bounded::Memory;
 use crate::faults::{Mode, Target};
 use crate::limits::KEYS_MAX;
+use crate::odd;
 use crate::world::World;
 
 /// How tokens of persons begin.
@@ -68,7 +69,11 @@ async fn verify(State(world): State<Arc<World>>, body: Bytes) -> Response {
     let came = HumanCheck { at: Utc::now(), token: token.clone(), remote_ip, success: None, answer: None };
     let number = world.desk.lists().humans.push(came);
     let judged = || world.humans.judge(&value("secret"), &token);
-    let (status, success, told) = match world.switches.bite(Target::Humans) {
+    let mode = world.switches.bite(Target::Humans);
+    if let Some(odd) = odd::answer(&world, mode) {
+        return odd;
+    }
+    let (status, success, told) = match mode {
         Mode::Fail { status } => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             (status, None, json!({}))
@@ -79,12 +84,13 @@ async fn verify(State(world): State<Arc<World>>, body: Bytes) -> Response {
             told(judged())
         }
         // Nobody can set the others: there is no money here.
-        Mode::Ok | Mode::TakeAndHang | Mode::TakeAndFail { .. } | Mode::TakeAndCut => told(judged()),
+        _ => told(judged()),
     };
     if let Some(came) = world.desk.lists().humans.get_mut(number) {
         (came.success, came.answer) = (success, Some(status.as_u16()));
     }
-    (status, Json(told)).into_response()
+    let answer = (status, odd::retry_after(status), Json(told)).into_response();
+    if mode == Mode::Drip { odd::drip(answer).await } else { answer }
 }
 
 /// The answer: whatever is said of a token, the question was answered.

@@ -16,6 +16,7 @@ mod humans;
 mod issuer;
 mod limits;
 mod mail;
+mod odd;
 mod page;
 mod receivers;
 mod serve;
@@ -158,6 +159,11 @@ impl Sandbox {
         self.world.desk.newest(usize::MAX)
     }
 
+    /// How much arrived.
+    pub fn arrived_totals(&self) -> Totals {
+        self.world.desk.lists().totals()
+    }
+
     /// Forgets what arrived, the ledger included; the gateway still knows its keys and intents.
     pub fn forget(&self) {
         self.world.desk.forget();
@@ -165,7 +171,8 @@ impl Sandbox {
 }
 
 fn routes(world: Arc<World>) -> Router {
-    let all = [gateway::routes(), receivers::routes(), humans::routes(), issuer::routes(), page::routes()];
+    let all =
+        [gateway::routes(), receivers::routes(), humans::routes(), odd::routes(), issuer::routes(), page::routes()];
     let all = all.into_iter().fold(control::routes(), Router::merge);
     all.layer(DefaultBodyLimit::max(BODY_MAX_BYTES)).with_state(world)
 }

@@ -21,6 +21,18 @@ pub const KEY_MAX_CHARS: usize = 255;
 /// How long a slow one may take: whatever waits is gone when the sandbox ends, but nobody should wait for an hour.
 pub const SLOW_MAX_MS: u64 = 600_000;
 
+/// Between two bytes of an answer that drips: whoever waits for the whole of it, waits for ever.
+pub const DRIP_PAUSE: Duration = Duration::from_secs(1);
+
+/// An answer that floods: far more than anybody keeps in memory who reads answers carefully.
+pub const FLOOD_BYTES: usize = 100_000_000;
+
+/// The piece in which it comes.
+pub const FLOOD_PIECE_BYTES: usize = 64 * 1024;
+
+/// When somebody may come again who is told 429: longer than a test waits, so that nobody can just wait for it.
+pub const RETRY_AFTER_SECONDS: u32 = 60;
+
 /// Connections open at once, each of HTTP and of SMTP; further ones stay with the kernel.
 pub const CONNECTIONS_MAX: usize = 4_096;
 

@@ -32,6 +32,10 @@ struct Envelope {
 }
 
 async fn talk(mut client: BufReader<TcpStream>, world: &World) -> io::Result<()> {
+    if world.switches.bite_if(Target::Mail, |mode| mode == Mode::Refuse).is_some() {
+        world.desk.lists().turned_away += 1;
+        return say(&mut client, "554 nobody is let in").await;
+    }
     say(&mut client, "220 sandbox").await?;
     let mut envelope = Envelope::default();
     while let Some(line) = read_line(&mut client).await? {
@@ -75,6 +79,8 @@ async fn take(client: &mut BufReader<TcpStream>, world: &World, envelope: Envelo
     let number = world.desk.lists().mails.push(read(envelope, text));
     let answer = match world.switches.bite(Target::Mail) {
         Mode::Fail { status } => status,
+        // It was let in before.
+        Mode::Refuse => return say(client, "421 nobody is let in any more").await,
         Mode::Hang => {
             // Until the client hangs up.
             while client.read(&mut [0; 64]).await? > 0 {}
@@ -84,8 +90,8 @@ async fn take(client: &mut BufReader<TcpStream>, world: &World, envelope: Envelo
             tokio::time::sleep(Duration::from_millis(ms)).await;
             TAKEN
         }
-        // Nobody can set the others: there is no money here.
-        Mode::Ok | Mode::TakeAndHang | Mode::TakeAndFail { .. } | Mode::TakeAndCut => TAKEN,
+        // Nobody can set the others: there is neither HTTP nor money here.
+        _ => TAKEN,
     };
     if let Some(mail) = world.desk.lists().mails.get_mut(number) {
         mail.answer = Some(answer);

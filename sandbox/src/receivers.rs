@@ -9,18 +9,20 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use chrono::Utc;
 
 use crate::arrived::{Alert, Order};
 use crate::faults::{Mode, Target};
+use crate::odd;
 use crate::world::World;
 
 pub(crate) fn routes() -> Router<Arc<World>> {
     Router::new().route("/orders", post(order)).route("/alerts", post(alert))
 }
 
-async fn order(State(world): State<Arc<World>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn order(State(world): State<Arc<World>>, headers: HeaderMap, body: Bytes) -> Response {
     let at = Utc::now();
     let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
     let number = world.desk.lists().orders.push(Order {
@@ -34,32 +36,40 @@ async fn order(State(world): State<Arc<World>>, headers: HeaderMap, body: Bytes)
         body: text(&body),
         answer: None,
     });
-    let status = answer(&world, Target::Orders).await;
+    let response = answer(&world, Target::Orders).await;
     if let Some(order) = world.desk.lists().orders.get_mut(number) {
-        order.answer = Some(status.as_u16());
+        order.answer = Some(response.status().as_u16());
     }
-    status
+    response
 }
 
-async fn alert(State(world): State<Arc<World>>, body: Bytes) -> StatusCode {
+async fn alert(State(world): State<Arc<World>>, body: Bytes) -> Response {
     let body = String::from_utf8_lossy(&body).into_owned();
     let number = world.desk.lists().alerts.push(Alert { at: Utc::now(), body, answer: None });
-    let status = answer(&world, Target::Alerts).await;
+    let response = answer(&world, Target::Alerts).await;
     if let Some(alert) = world.desk.lists().alerts.get_mut(number) {
-        alert.answer = Some(status.as_u16());
+        alert.answer = Some(response.status().as_u16());
     }
-    status
+    response
 }
 
-async fn answer(world: &World, target: Target) -> StatusCode {
-    match world.switches.bite(target) {
-        Mode::Fail { status } => StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+async fn answer(world: &Arc<World>, target: Target) -> Response {
+    let mode = world.switches.bite(target);
+    if let Some(odd) = odd::answer(world, mode) {
+        return odd;
+    }
+    match mode {
+        Mode::Fail { status } => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (status, odd::retry_after(status)).into_response()
+        }
         Mode::Hang => pending().await,
         Mode::Slow { ms } => {
             tokio::time::sleep(Duration::from_millis(ms)).await;
-            StatusCode::OK
+            StatusCode::OK.into_response()
         }
-        // Nobody can set the others: there is no money here.
-        Mode::Ok | Mode::TakeAndHang | Mode::TakeAndFail { .. } | Mode::TakeAndCut => StatusCode::OK,
+        Mode::Drip => odd::drip(StatusCode::OK.into_response()).await,
+        // Nobody can set those that take money: there is none here.
+        _ => StatusCode::OK.into_response(),
     }
 }

@@ -218,6 +218,16 @@ impl Postgres {
         self.launch(false).context("starting Postgres again")
     }
 
+    /// Whether the server runs.
+    pub fn is_running(&mut self) -> bool {
+        self.server.as_mut().is_some_and(Process::is_running)
+    }
+
+    /// What the server has written to its log since it was started.
+    pub fn log(&self) -> String {
+        self.server.as_ref().map(Process::log).unwrap_or_default()
+    }
+
     /// The last lines of the server's log.
     pub fn log_tail(&self) -> String {
         const TAIL_LINES: usize = 40;

@@ -230,6 +230,16 @@ impl Redis {
         self.launch(false).context("starting Redis again")
     }
 
+    /// Whether the server runs; a frozen one does.
+    pub fn is_running(&mut self) -> bool {
+        self.server.as_mut().is_some_and(Process::is_running)
+    }
+
+    /// Whether every write is on disk before it is answered, from the next start on.
+    pub fn set_append_only(&mut self, append_only: bool) {
+        self.append_only = append_only;
+    }
+
     /// The folder with its files, for tests that lose or damage them while it is stopped.
     pub fn dir(&self) -> &Path {
         self.home.path()

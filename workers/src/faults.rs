@@ -175,7 +175,7 @@ impl Shop {
         }
     }
 
-    /// Everybody keeps the place; too much at once comes back smaller.
+    /// Everybody keeps the place; what took too long comes back smaller.
     fn release(&self, batch: &Batch, fault: &BatchFault, kind: Fault) -> BatchEnd {
         let group = batch.group.as_str();
         metrics::batch_faults(group.to_owned(), kind.as_str()).increment(1);
@@ -235,13 +235,16 @@ impl Shop {
     }
 }
 
-/// Whether the statement ran into its time-out, as opposed to waiting for a lock.
+/// Whether a time-out ended it: it was too much at once, or somebody holds a row of it, for which those who do not need
+/// that row must not wait.
 fn ran_too_long(fault: &BatchFault) -> bool {
     const QUERY_CANCELED: &str = "57014";
+    const LOCK_NOT_AVAILABLE: &str = "55P03";
     match fault {
-        BatchFault::Store(StoreError::Postgres { source, .. }) => {
-            source.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == QUERY_CANCELED)
-        }
+        BatchFault::Store(StoreError::Postgres { source, .. }) => source
+            .as_database_error()
+            .and_then(|error| error.code())
+            .is_some_and(|code| code == QUERY_CANCELED || code == LOCK_NOT_AVAILABLE),
         _ => false,
     }
 }

@@ -5,6 +5,7 @@ mod support;
 use common::{Group, Outcome, Refusal, RequestId};
 use lanes::{Append, Lane};
 use runtime::fault_points::Point;
+use sqlx::Executor;
 use stack::{wait_for, wait_for_async};
 use support::{COUPONS, DEADLINE, World, claim, model, rush, to_append};
 use uuid::Uuid;
@@ -135,4 +136,34 @@ async fn a_batch_that_takes_too_long_comes_back_smaller() {
     world.drained().await;
     world.check_promises().await;
     assert_eq!(world.lanes(Group::ORDER).depth(1).await.unwrap().waiting, 0);
+}
+
+/// Somebody else has the row of a coupon: who wants another one is found among those who stand in the same batch, and served.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_a_row_that_only_others_need() {
+    let world = World::new().await;
+    for coupon in ["C1", "C2"] {
+        world.coupon(coupon, 1_000).await;
+    }
+    let mut held = world.pool.acquire().await.unwrap();
+    held.execute("begin; select from coupons where coupon_id = 'C1' for update").await.expect("a lock");
+    let claims = |coupon: &str| -> (Vec<_>, Vec<_>) {
+        (0..40).map(|number| to_append(&claim(&format!("u{number}"), coupon), None)).unzip()
+    };
+    let ((stuck, mut together), (free, others)) = (claims("C1"), claims("C2"));
+    together.extend(others);
+    world.lanes(COUPONS).append(&together).await.unwrap();
+    let worker = world.start_worker();
+    for id in free {
+        assert!(matches!(world.outcome(id).await.outcome, Outcome::Succeeded(_)));
+    }
+    assert!(worker.log().contains("release=Smaller"), "the lock was waited for");
+    let lanes = world.lanes(COUPONS);
+    assert_eq!(lanes.depth(1).await.unwrap().waiting, 40, "nobody got past the lock");
+    held.execute("rollback").await.expect("the lock is gone");
+    for id in stuck {
+        assert!(matches!(world.outcome(id).await.outcome, Outcome::Succeeded(_)), "an innocent was blamed");
+    }
+    world.drained().await;
+    world.check_promises().await;
 }

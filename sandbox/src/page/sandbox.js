@@ -4,13 +4,14 @@
 const LOOK_EVERY_MS = 1000;
 const SHOWN = 100;
 
-const PLAIN = ["ok", "fail", "hang", "slow"];
+const PLAIN = ["ok", "fail", "hang", "slow", "refuse"];
+const HTTP = [...PLAIN, "drip", "redirect", "flood"];
 const SWITCHES = {
-  gateway: ["Payment gateway", [...PLAIN, "take_and_hang", "take_and_fail", "take_and_cut"]],
-  orders: ["Order system", PLAIN],
+  gateway: ["Payment gateway", [...HTTP, "take_and_hang", "take_and_fail", "take_and_cut"]],
+  orders: ["Order system", HTTP],
   mail: ["Mail server", PLAIN],
-  alerts: ["Alerts", PLAIN],
-  humans: ["Verifier of persons", PLAIN],
+  alerts: ["Alerts", HTTP],
+  humans: ["Verifier of persons", HTTP],
 };
 
 const time = (text) => text.slice(11, 23);

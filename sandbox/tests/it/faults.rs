@@ -128,3 +128,50 @@ async fn switches_are_set_and_shown_over_http() {
     }
     assert_eq!(kit.get("/faults").await.body["orders"]["mode"], "ok", "what is refused changes nothing");
 }
+
+#[tokio::test]
+async fn answers_may_be_odd() {
+    let kit = Kit::start().await;
+    // One that follows no redirect, so that it is seen.
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    for (target, path) in [(Target::Orders, "/orders"), (Target::Alerts, "/alerts"), (Target::Gateway, "")] {
+        let post = || match target {
+            Target::Gateway => kit.payment_of(&http, "odd", 5_000, METHOD).send(),
+            _ => http.post(kit.url(path)).body("{}").send(),
+        };
+        let set = |mode| kit.sandbox.set_fault(target, mode).unwrap();
+        set(Mode::Refuse);
+        let refused = post().await.expect_err("no answer");
+        assert!(!refused.is_timeout() && !refused.is_connect(), "{refused:?}");
+        set(Mode::Redirect);
+        let redirect = post().await.unwrap();
+        assert_eq!(redirect.status(), StatusCode::TEMPORARY_REDIRECT);
+        assert_eq!(redirect.headers()["location"], "/elsewhere");
+        set(Mode::Fail { status: 429 });
+        let busy = post().await.unwrap();
+        assert_eq!(busy.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(busy.headers()["retry-after"], "60");
+        set(Mode::Flood);
+        let mut flood = post().await.unwrap();
+        assert_eq!(flood.status(), StatusCode::OK);
+        assert!(!flood.chunk().await.unwrap().unwrap().is_empty());
+        drop(flood);
+        set(Mode::Drip);
+        let mut dripping = post().await.unwrap();
+        assert_eq!(dripping.status(), StatusCode::OK);
+        assert_eq!(dripping.chunk().await.unwrap().unwrap().len(), 1);
+        set(Mode::Ok);
+        assert_eq!(post().await.unwrap().status(), StatusCode::OK);
+    }
+    let totals = kit.sandbox.arrived().totals;
+    assert_eq!((totals.followed, totals.drained, kit.taken("odd")), (0, 0, 1));
+
+    // Whoever does what a careful client does not is noted.
+    kit.sandbox.set_fault(Target::Orders, Mode::Redirect.times(1)).unwrap();
+    assert_eq!(kit.http.post(kit.url("/orders")).body("{}").send().await.unwrap().status(), StatusCode::OK);
+    kit.sandbox.set_fault(Target::Orders, Mode::Flood.times(1)).unwrap();
+    let flood = kit.http.post(kit.url("/orders")).body("{}").send().await.unwrap();
+    assert_eq!(flood.bytes().await.unwrap().len(), 100_000_000);
+    let totals = kit.sandbox.arrived().totals;
+    assert_eq!((totals.followed, totals.drained), (1, 1));
+}

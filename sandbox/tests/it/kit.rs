@@ -43,11 +43,16 @@ impl Kit {
 
     /// A payment as the shop's workers send it.
     pub fn payment(&self, key: &str, amount: u32, method: &str) -> reqwest::RequestBuilder {
+        self.payment_of(&self.http, key, amount, method)
+    }
+
+    /// The same from another client.
+    pub fn payment_of(&self, http: &Client, key: &str, amount: u32, method: &str) -> reqwest::RequestBuilder {
         let form = format!(
             "amount={amount}&currency=krw&confirm=true&payment_method={method}&payment_method_types[]=card\
              &metadata[chargeId]={key}"
         );
-        let post = self.http.post(self.url("/v1/payment_intents")).bearer_auth("sk_test");
+        let post = http.post(self.url("/v1/payment_intents")).bearer_auth("sk_test");
         post.header("idempotency-key", key).header("content-type", "application/x-www-form-urlencoded").body(form)
     }
 

@@ -82,3 +82,20 @@ async fn a_mail_server_fails_hangs_and_takes_its_time() {
         [("for now", Some(451)), ("for good", Some(550)), ("slow", Some(250)), ("never", None), ("well", Some(250))]
     );
 }
+
+#[tokio::test]
+async fn a_mail_server_may_let_nobody_in() {
+    let kit = Kit::start().await;
+    kit.sandbox.set_fault(Target::Mail, Mode::Refuse).unwrap();
+    assert!(send(&transport(&kit), "refused", "").await.is_err());
+    assert!(!transport(&kit).test_connection().await.unwrap_or(false));
+    kit.sandbox.set_fault(Target::Mail, Mode::Ok).unwrap();
+    let transport = transport(&kit);
+    send(&transport, "let in", "").await.unwrap();
+    // The connection is kept, and ends with its next mail.
+    kit.sandbox.set_fault(Target::Mail, Mode::Refuse).unwrap();
+    assert!(send(&transport, "no longer", "").await.is_err());
+    let arrived = kit.sandbox.arrived();
+    assert!(arrived.totals.turned_away >= 2, "{:?}", arrived.totals);
+    assert_eq!(arrived.mails.iter().filter(|mail| mail.answer == Some(250)).count(), 1);
+}

@@ -9,14 +9,15 @@ use sqlx::{Executor, PgPool};
 use uuid::Uuid;
 
 use crate::house::House;
-use crate::load::outcome;
+use crate::load::document;
 use crate::log::{Accepted, Told};
+use crate::pace::Compared;
 
 /// So many breaches of one promise are told.
 const TOLD_MAX: usize = 5;
 
 /// Notices whoever changes the row of a lane without being the newest decision on it. It writes down what it saw and
-/// forbids nothing: the fence is to be tried, not helped.
+/// forbids nothing: the fence is to be tried, not helped. A charge raises a balance, and an operator a stock, beside the lane of orders.
 const WATCH: &str = "
     create table watched_writes (what text not null);
     create function watch_write() returns trigger language plpgsql as $$
@@ -30,9 +31,9 @@ const WATCH: &str = "
     create trigger watched after update on coupons for each row
       when (new.last_ticket <= old.last_ticket) execute function watch_write();
     create trigger watched after update on products for each row
-      when (new.last_ticket <= old.last_ticket) execute function watch_write();
+      when (new.last_ticket <= old.last_ticket and new.stocked = old.stocked) execute function watch_write();
     create trigger watched after update on users for each row
-      when (new.last_ticket <= old.last_ticket) execute function watch_write();";
+      when (new.last_ticket <= old.last_ticket and new.balance <= old.balance) execute function watch_write();";
 
 /// What came of one promise.
 #[derive(Debug, Clone)]
@@ -79,6 +80,8 @@ pub struct Evidence<'a> {
     pub in_time: bool,
     /// Commands that still stand in line.
     pub waiting: u64,
+    /// The pace beside faults of one lane.
+    pub paces: Vec<Compared>,
 }
 
 impl Evidence<'_> {
@@ -97,7 +100,7 @@ impl Evidence<'_> {
             Verdict::new(promise, examined, broken.collect())
         };
         let all: Vec<&str> = audit.checks.iter().map(|check| check.name).collect();
-        Ok(vec![
+        let mut verdicts = vec![
             of_audit("I1 no oversell", &["coupon_quantity", "coupon_counter", "stock_counter"]),
             of_audit("I2 balance = ledger", &["balance_is_ledger", "ledger_chain"]),
             self.one_outcome(&decided),
@@ -109,7 +112,19 @@ impl Evidence<'_> {
             self.every_order_is_told().await?,
             self.final_is_final().await?,
             of_audit("the audit", &all),
-        ])
+        ];
+        // Promises that not every plan tries.
+        let paces = &self.paces;
+        let slow = paces.iter().filter(|pace| !pace.is_kept());
+        let slow =
+            slow.map(|pace| format!("{}: {} a slice of time, and {} before", pace.fault, pace.during, pace.before));
+        let tried = [
+            Verdict::new("I8 who is not touched keeps the pace", paces.len(), slow.collect()),
+            self.cards_are_charged_once().await?,
+            self.every_mail_is_sent().await?,
+        ];
+        verdicts.extend(tried.into_iter().filter(|verdict| verdict.examined > 0));
+        Ok(verdicts)
     }
 
     /// The outcomes in Postgres, by request.
@@ -238,6 +253,53 @@ impl Evidence<'_> {
         Ok(Verdict::new("I7 every order is sent, or alerted once", rows.len(), broken.collect()))
     }
 
+    /// What the gateway took is what was credited: the money of each charge that succeeded, once, and no other.
+    async fn cards_are_charged_once(&self) -> Result<Verdict> {
+        let rows: Vec<(Uuid, i64, String)> =
+            sqlx::query_as("select charge_id, amount, status from charges where repeat_of is null")
+                .fetch_all(&self.house.pool)
+                .await
+                .context("reading charges")?;
+        let mut taken: HashMap<Uuid, Vec<i64>> = HashMap::new();
+        for entry in self.house.world.arrived().ledger {
+            let id = entry.charge_id.and_then(|id| id.parse().ok()).context("money was taken for no charge")?;
+            taken.entry(id).or_default().push(entry.amount);
+        }
+        let mut broken = Vec::new();
+        for (id, amount, status) in &rows {
+            let amounts = taken.remove(id).unwrap_or_default();
+            let meant: &[i64] = if status == "SUCCEEDED" { &[*amount] } else { &[] };
+            if status == "PENDING" || amounts != meant {
+                broken.push(format!("charge {id} over {amount} won is {status}, and the gateway took {amounts:?}"));
+            }
+        }
+        broken.extend(
+            taken.iter().map(|(id, amounts)| format!("the gateway took {amounts:?} for {id}, which is no charge")),
+        );
+        Ok(Verdict::new("I7 a card is charged once, and the money credited", rows.len(), broken))
+    }
+
+    async fn every_mail_is_sent(&self) -> Result<Verdict> {
+        let rows: Vec<(Option<String>, bool)> = sqlx::query_as(
+            "select subject, sent_at is not null from mails
+              union all
+             select 'to ' || email || ', for ' || product_id, false from restock_registrations
+              union all
+             select 'by ' || channel || ': ' || text, delivered_at is not null
+               from alerts
+               left join alert_deliveries using (alert_id)",
+        )
+        .fetch_all(&self.house.pool)
+        .await
+        .context("reading mails")?;
+        let broken = rows.iter().filter(|(_, is_sent)| !is_sent);
+        Ok(Verdict::new(
+            "I7 every mail and every alert is sent",
+            rows.len(),
+            broken.map(|(what, _)| format!("not sent: {what:?}")).collect(),
+        ))
+    }
+
     /// Asks again for every outcome that was told.
     async fn final_is_final(&self) -> Result<Verdict> {
         let client = Client::new();
@@ -248,8 +310,8 @@ impl Evidence<'_> {
             examined += 1;
             let id = told.id().unwrap_or(id);
             let door = &self.house.doors[number % self.house.doors.len()];
-            match outcome(client.get(format!("{door}/api/requests/{id}")).send().await).await {
-                Ok(Some(now)) if now == *first => {}
+            match document(client.get(format!("{door}/api/requests/{id}")).send().await).await {
+                Ok(Some(now)) if now.outcome == *first => {}
                 Ok(now) => broken.push(format!("{id} was {first}, and is {now:?}")),
                 Err(what) => broken.push(format!("{id} was {first}: {what}")),
             }

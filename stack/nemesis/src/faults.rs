@@ -1,21 +1,26 @@
 //! What goes wrong: each fault is done, undone, and must have been felt.
 
-use std::sync::atomic::Ordering;
+mod line;
+mod network;
+mod outside;
+mod parts;
+mod postgres;
+mod processes;
+mod redis;
+
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
-use rand::RngExt;
-use rand::rngs::StdRng;
 use runtime::fault_points::Point;
-use runtime::postgres::Timeouts;
-use sandbox::{Mode, Target};
-use stack::Shutdown;
+use sandbox::Mode;
 use tokio::time::Instant;
 
-use crate::house::{COPIES, House, LEASE, Program};
-use crate::log::Log;
-use crate::wire::{Trouble, Wire};
+use crate::house::{Between, House, Program};
+use crate::load::Load;
+use crate::wire::Trouble;
+use line::Lane;
+pub use parts::{Part, together};
 
 /// For a fault to be felt, or for somebody to come by a fault point.
 const FELT_MAX: Duration = Duration::from_secs(30);
@@ -25,18 +30,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long a fault lasts that lasts.
 const LASTS: Duration = Duration::from_secs(2);
 
-/// As long as a Redis that is busy with its disk; a client of the crate `redis` gives up after 500 ms by default.
-const STALL: Duration = Duration::from_millis(600);
-const STALLS: usize = 3;
-
-/// A session that does nothing but hold.
-const HOLDING: Timeouts = Timeouts { statement: FELT_MAX, lock: FELT_MAX, idle_in_transaction: FELT_MAX };
-
-/// More than any Postgres here lets in.
-const SESSIONS_WANTED: u32 = 1_000;
-
 /// A network that is far away.
-const FAR: Duration = Duration::from_millis(40);
+const FAR: Trouble = Trouble::Delay(Duration::from_millis(40));
+
+/// What a server of HTTP says that failed, and one that is asked too often.
+const FAILED: u16 = 500;
+const BUSY: u16 = 429;
+
+/// What a mail server says that does not take a mail for now.
+const TRY_LATER: u16 = 451;
 
 /// Everything that can go wrong here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -53,12 +55,18 @@ pub enum Fault {
     WorkersDieAtPoints,
     /// A worker stops at each of these places past its lease, and goes on
     WorkersStopAtPoints,
+    /// A worker dies at each place of a charge where it matters
+    ChargesDieAtPoints,
+    /// The clock of a worker is an hour ahead, then an hour behind
+    SkewWorkers,
     /// A door is killed
     KillApi,
     /// A door is asked to end
     EndApi,
     /// A door dies after it appended, before it answers
     ApiDiesAfterAppend,
+    /// The clock of a door is an hour ahead, then an hour behind
+    SkewApi,
     /// Redis is killed, and started again
     KillRedis,
     /// Redis does not answer for a moment, several times
@@ -67,18 +75,18 @@ pub enum Fault {
     FlushScripts,
     /// Redis has no memory left
     FillRedis,
+    /// Redis has no disk left
+    FillRedisDisk,
+    /// Redis is started without its append-only file, and then with it again
+    RedisWithoutAof,
     /// Redis loses all its data
     LoseRedis,
     /// The same while a worker sleeps on a batch, which it wakes up with when others have been decided
     LoseRedisUnderZombie,
-    /// Nobody reaches Redis
-    CutRedis,
-    /// Redis hears, and is not heard
-    DeafRedis,
-    /// Redis is far away
-    FarRedis,
     /// Postgres ends at once, and is started again
     KillPostgres,
+    /// Postgres has no disk left
+    FillPostgresDisk,
     /// Somebody holds a row that everybody needs for longer than anybody waits for it
     HoldRow,
     /// Postgres has no sessions left
@@ -87,14 +95,108 @@ pub enum Fault {
     EndSessions,
     /// The reply to a COMMIT is lost
     LoseCommitReply,
+    /// Nobody reaches Redis
+    CutRedis,
+    /// Redis hears, and is not heard
+    DeafRedis,
+    /// Whatever is sent to Redis is lost
+    SilentRedis,
+    /// Redis is far away
+    FarRedis,
     /// Nobody reaches Postgres
     CutPostgres,
+    /// Postgres hears, and is not heard
+    DeafPostgres,
+    /// Whatever is sent to Postgres is lost
+    SilentPostgres,
+    /// Connections to Postgres stay open, and nothing comes over them any more
+    ForgetPostgres,
     /// Postgres is far away
     FarPostgres,
+    /// No shopper reaches a door
+    CutDoors,
+    /// Doors hear, and are not heard
+    DeafDoors,
+    /// Whatever shoppers send is lost
+    SilentDoors,
+    /// Doors are far away
+    FarDoors,
+    /// No worker reaches the order system
+    CutOrders,
+    /// The order system hears, and is not heard
+    DeafOrders,
+    /// The order system is far away
+    FarOrders,
+    /// No worker reaches the gateway
+    CutGateway,
+    /// The gateway hears, and is not heard
+    DeafGateway,
+    /// The gateway is far away
+    FarGateway,
     /// The order system fails
     FailOrders,
     /// The order system does not answer
     HangOrders,
+    /// The order system answers a byte a second
+    DripOrders,
+    /// The order system is asked too often, and says when to come again
+    BusyOrders,
+    /// The order system says that it is to be found at an address within
+    RedirectOrders,
+    /// The order system answers with 100 MB
+    FloodOrders,
+    /// The order system closes every connection
+    RefuseOrders,
+    /// The gateway takes the money, and fails
+    FailGateway,
+    /// The gateway takes the money, and does not answer
+    HangGateway,
+    /// The gateway takes the money, and closes the connection
+    BreakGateway,
+    /// The gateway takes the money, and answers a byte a second
+    DripGateway,
+    /// The gateway is asked too often, and says when to come again
+    BusyGateway,
+    /// The gateway says that it is to be found at an address within
+    RedirectGateway,
+    /// The gateway answers with 100 MB
+    FloodGateway,
+    /// The mail server lets nobody in
+    RefuseMail,
+    /// The mail server takes no mail
+    FailMail,
+    /// Somebody holds the row of one coupon
+    HoldCoupon,
+    /// Somebody holds the row of one product
+    HoldProduct,
+    /// An operator holds the lane of one coupon
+    PauseLane,
+    /// Commands that cannot be read stand in one lane
+    PoisonCoupon,
+    /// Commands that cannot be read stand in the lane of one product
+    PoisonProduct,
+    /// Half of everybody wants one product, beside a thousand quiet ones
+    HotProduct,
+}
+
+/// Where a fault strikes.
+#[derive(Debug, Clone, Copy)]
+pub struct Scene<'a> {
+    /// The shop.
+    pub house: &'a House,
+    /// Its shoppers.
+    pub load: &'a Load,
+    /// Which of the copies of a program is hit.
+    pub copy: usize,
+}
+
+/// What came of a fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Struck {
+    /// It was felt, and is over.
+    Felt,
+    /// This machine cannot do it, and why.
+    Skipped(String),
 }
 
 impl Fault {
@@ -102,78 +204,79 @@ impl Fault {
     ///
     /// # Errors
     /// When it was not felt, or the shop cannot be brought back.
-    pub async fn strike(self, house: &mut House, log: &Log, random: &mut StdRng) -> Result<()> {
-        let one = random.random_range(0..COPIES);
+    pub async fn strike(self, scene: Scene<'_>) -> Result<Struck> {
+        use Between::{ProgramsAndPostgres, ProgramsAndRedis, ShoppersAndDoors, WorkersAndGateway, WorkersAndOrders};
+        let Scene { house, load, copy } = scene;
         match self {
-            Fault::KillWorkers => kill(house, Program::Workers, one).await,
-            Fault::KillApi => kill(house, Program::Api, one).await,
-            Fault::EndWorkers => end(house, Program::Workers, one).await,
-            Fault::EndApi => end(house, Program::Api, one).await,
-            Fault::RollingRestart => rolling_restart(house, log).await,
-            Fault::StopWorkers => stop(house, one).await,
-            Fault::WorkersDieAtPoints => {
-                for point in Point::OF_A_BATCH {
-                    die_at(house, Program::Workers, point).await?;
-                }
-                Ok(())
-            }
-            Fault::ApiDiesAfterAppend => die_at(house, Program::Api, Point::AfterAppend).await,
-            Fault::WorkersStopAtPoints => {
-                for point in Point::OF_A_BATCH {
-                    stop_at(house, point).await?;
-                }
-                Ok(())
-            }
-            Fault::KillRedis => {
-                house.redis.kill9();
-                pause(LASTS).await;
-                house.redis.start_again()
-            }
-            Fault::StallRedis => {
-                for _ in 0..STALLS {
-                    house.redis.sigstop();
-                    pause(STALL).await;
-                    house.redis.sigcont();
-                    pause(STALL).await;
-                }
-                Ok(())
-            }
-            Fault::FlushScripts => {
-                let before = missing_scripts(house)?;
-                house.redis.command(&["SCRIPT", "FLUSH"])?;
-                felt("a script to be missed", async || Ok(missing_scripts(house)? > before)).await
-            }
-            Fault::FillRedis => fill_redis(house).await,
-            Fault::LoseRedis => lose_redis(house),
-            Fault::LoseRedisUnderZombie => {
-                house.arm(Point::BeforeTransaction, "STOP")?;
-                felt("somebody to stop with a batch", async || Ok(house.was_reached(Point::BeforeTransaction))).await?;
-                lose_redis(house)?;
-                pause(LEASE * 3).await;
-                wake_workers(house).await
-            }
-            Fault::CutRedis => on_wires(&house.to_redis, Trouble::Cut).await,
-            Fault::DeafRedis => on_wires(&house.to_redis, Trouble::NoReplies).await,
-            Fault::FarRedis => on_wires(&house.to_redis, Trouble::Delay(FAR)).await,
-            Fault::KillPostgres => {
-                house.postgres.stop(Shutdown::Immediate);
-                pause(LASTS).await;
-                house.postgres.start_again()
-            }
-            Fault::HoldRow => hold_row(house).await,
-            Fault::TakeAllSessions => take_all_sessions(house).await,
-            Fault::EndSessions => end_sessions(house).await,
-            Fault::LoseCommitReply => {
-                let wire = &house.to_postgres[1];
-                let before = wire.bitten();
-                wire.set(Trouble::LoseReplyTo(b"; commit"));
-                felt("the reply to a COMMIT to be lost", async || Ok(wire.bitten() > before)).await
-            }
-            Fault::CutPostgres => on_wires(&house.to_postgres, Trouble::Cut).await,
-            Fault::FarPostgres => on_wires(&house.to_postgres, Trouble::Delay(FAR)).await,
-            Fault::FailOrders => order_system(house, Mode::Fail { status: 500 }).await,
-            Fault::HangOrders => order_system(house, Mode::Hang).await,
-        }
+            Fault::KillWorkers => processes::kill(house, Program::Workers, copy).await,
+            Fault::KillApi => processes::kill(house, Program::Api, copy).await,
+            Fault::EndWorkers => processes::end(house, Program::Workers, copy).await,
+            Fault::EndApi => processes::end(house, Program::Api, copy).await,
+            Fault::RollingRestart => processes::rolling_restart(house, load.log()).await,
+            Fault::StopWorkers => processes::stop(house, copy).await,
+            Fault::WorkersDieAtPoints => processes::die_at(house, Program::Workers, &Point::OF_A_BATCH).await,
+            Fault::ChargesDieAtPoints => processes::die_at(house, Program::Workers, &Point::OF_A_CHARGE).await,
+            Fault::ApiDiesAfterAppend => processes::die_at(house, Program::Api, &[Point::AfterAppend]).await,
+            Fault::WorkersStopAtPoints => processes::stop_at(house, &Point::OF_A_BATCH).await,
+            Fault::SkewWorkers => return processes::skew(house, Program::Workers, copy).await,
+            Fault::SkewApi => return processes::skew(house, Program::Api, copy).await,
+            Fault::KillRedis => redis::kill(house).await,
+            Fault::StallRedis => redis::stall(house).await,
+            Fault::FlushScripts => redis::flush_scripts(house).await,
+            Fault::FillRedis => redis::fill(house).await,
+            Fault::FillRedisDisk => return redis::fill_disk(house).await,
+            Fault::RedisWithoutAof => redis::without_aof(house).await,
+            Fault::LoseRedis => redis::lose(house),
+            Fault::LoseRedisUnderZombie => redis::lose_under_zombie(house).await,
+            Fault::KillPostgres => postgres::kill(house).await,
+            Fault::FillPostgresDisk => return postgres::fill_disk(house).await,
+            Fault::HoldRow => postgres::hold(house, "select from coupons order by coupon_id for update", LASTS).await,
+            Fault::TakeAllSessions => postgres::take_all_sessions(house).await,
+            Fault::EndSessions => postgres::end_sessions(house).await,
+            Fault::LoseCommitReply => network::lose_commit_reply(house).await,
+            Fault::CutRedis => network::strike(house, ProgramsAndRedis, Trouble::Cut).await,
+            Fault::DeafRedis => network::strike(house, ProgramsAndRedis, Trouble::NoReplies).await,
+            Fault::SilentRedis => network::strike(house, ProgramsAndRedis, Trouble::Silence).await,
+            Fault::FarRedis => network::strike(house, ProgramsAndRedis, FAR).await,
+            Fault::CutPostgres => network::strike(house, ProgramsAndPostgres, Trouble::Cut).await,
+            Fault::DeafPostgres => network::strike(house, ProgramsAndPostgres, Trouble::NoReplies).await,
+            Fault::SilentPostgres => network::strike(house, ProgramsAndPostgres, Trouble::Silence).await,
+            Fault::ForgetPostgres => network::forget_postgres(house).await,
+            Fault::FarPostgres => network::strike(house, ProgramsAndPostgres, FAR).await,
+            Fault::CutDoors => network::strike(house, ShoppersAndDoors, Trouble::Cut).await,
+            Fault::DeafDoors => network::strike(house, ShoppersAndDoors, Trouble::NoReplies).await,
+            Fault::SilentDoors => network::strike(house, ShoppersAndDoors, Trouble::Silence).await,
+            Fault::FarDoors => network::strike(house, ShoppersAndDoors, FAR).await,
+            Fault::CutOrders => network::strike(house, WorkersAndOrders, Trouble::Cut).await,
+            Fault::DeafOrders => network::strike(house, WorkersAndOrders, Trouble::NoReplies).await,
+            Fault::FarOrders => network::strike(house, WorkersAndOrders, FAR).await,
+            Fault::CutGateway => network::strike(house, WorkersAndGateway, Trouble::Cut).await,
+            Fault::DeafGateway => network::strike(house, WorkersAndGateway, Trouble::NoReplies).await,
+            Fault::FarGateway => network::strike(house, WorkersAndGateway, FAR).await,
+            Fault::FailOrders => outside::orders(house, Mode::Fail { status: FAILED }).await,
+            Fault::HangOrders => outside::orders(house, Mode::Hang).await,
+            Fault::DripOrders => outside::orders(house, Mode::Drip).await,
+            Fault::BusyOrders => outside::orders(house, Mode::Fail { status: BUSY }).await,
+            Fault::RedirectOrders => outside::orders(house, Mode::Redirect).await,
+            Fault::FloodOrders => outside::orders(house, Mode::Flood).await,
+            Fault::RefuseOrders => outside::orders(house, Mode::Refuse).await,
+            Fault::FailGateway => outside::gateway(house, Mode::TakeAndFail { status: FAILED }).await,
+            Fault::HangGateway => outside::gateway(house, Mode::TakeAndHang).await,
+            Fault::BreakGateway => outside::gateway(house, Mode::TakeAndCut).await,
+            Fault::DripGateway => outside::gateway(house, Mode::Drip).await,
+            Fault::BusyGateway => outside::gateway(house, Mode::Fail { status: BUSY }).await,
+            Fault::RedirectGateway => outside::gateway(house, Mode::Redirect).await,
+            Fault::FloodGateway => outside::gateway(house, Mode::Flood).await,
+            Fault::RefuseMail => outside::mail(house, Mode::Refuse).await,
+            Fault::FailMail => outside::mail(house, Mode::Fail { status: TRY_LATER }).await,
+            Fault::HoldCoupon => line::hold_coupon(house).await,
+            Fault::HoldProduct => line::hold_product(house, load.goods().hot()).await,
+            Fault::PauseLane => line::pause_lane(house).await,
+            Fault::PoisonCoupon => line::poison(house, &Lane::Coupon).await,
+            Fault::PoisonProduct => line::poison(house, &Lane::Product(load.goods().hot())).await,
+            Fault::HotProduct => line::hot(house, load).await,
+        }?;
+        Ok(Struck::Felt)
     }
 }
 
@@ -192,170 +295,24 @@ async fn felt(what: &str, mut is_felt: impl AsyncFnMut() -> Result<bool>) -> Res
     }
 }
 
-async fn kill(house: &mut House, program: Program, one: usize) -> Result<()> {
-    house.process(program, one).kill9();
-    pause(LASTS).await;
-    house.start_again(program, one).await
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
 
-async fn end(house: &mut House, program: Program, one: usize) -> Result<()> {
-    house.process(program, one).sigterm();
-    replace(house, program, one).await
-}
+    use super::*;
 
-/// Waits until a copy that was told to has ended well, and starts it again.
-async fn replace(house: &mut House, program: Program, one: usize) -> Result<()> {
-    let process = house.process(program, one);
-    let status = tokio::task::block_in_place(|| process.wait(FELT_MAX))?;
-    ensure!(status.success(), "{program:?} {one} ended with {status}");
-    house.start_again(program, one).await
-}
-
-/// As an operator brings a new version: what is in hand is finished, and the next one goes only when this one is back.
-async fn rolling_restart(house: &mut House, log: &Log) -> Result<()> {
-    let before = log.broken_off().len();
-    for one in 0..COPIES {
-        house.process(Program::Api, one).sigterm();
-        house.no_longer_ready(Program::Api, one).await?;
-        house.balancer.set_open(one, false);
-        replace(house, Program::Api, one).await?;
-        house.balancer.set_open(one, true);
+    /// What operators read of faults must be what is tried.
+    #[test]
+    fn the_readme_tells_what_each_fault_means() {
+        let readme = include_str!("../../../README.md");
+        let told = readme.split_once("## What happens when").and_then(|(_, rest)| rest.split_once("\n## ")).unwrap().0;
+        let rows = told.lines().filter(|line| line.starts_with('|')).skip(2);
+        let last = rows.filter_map(|row| row.trim_end_matches('|').rsplit('|').next());
+        let names = last.flat_map(|cell| cell.split(',')).map(|name| name.trim().trim_matches('`').to_owned());
+        // Names with an underscore are those of tests.
+        let told: BTreeSet<String> = names.filter(|name| !name.contains('_')).collect();
+        let all = Fault::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+        let all: BTreeSet<String> = all.map(|value| value.get_name().to_owned()).collect();
+        assert_eq!(told, all);
     }
-    for one in 0..COPIES {
-        end(house, Program::Workers, one).await?;
-    }
-    let lost = log.broken_off().split_off(before);
-    ensure!(lost.is_empty(), "{} answers were lost: {lost:?}", lost.len());
-    Ok(())
-}
-
-async fn stop(house: &mut House, one: usize) -> Result<()> {
-    house.process(Program::Workers, one).sigstop();
-    pause(LEASE * 3).await;
-    house.process(Program::Workers, one).sigcont();
-    house.ready(Program::Workers, one).await
-}
-
-/// Lets whoever comes by first die there, and starts it again.
-async fn die_at(house: &mut House, program: Program, point: Point) -> Result<()> {
-    house.arm(point, "KILL")?;
-    felt(&format!("somebody to die at {}", point.as_str()), async || Ok(house.was_reached(point))).await?;
-    let ends = Instant::now() + FELT_MAX;
-    loop {
-        for one in 0..COPIES {
-            if !house.process(program, one).is_running() {
-                return house.start_again(program, one).await;
-            }
-        }
-        ensure!(Instant::now() < ends, "the file of {} was taken, and nobody died", point.as_str());
-        pause(LOOK_EVERY).await;
-    }
-}
-
-/// Lets whoever comes by first stop there for longer than its lease, and go on.
-async fn stop_at(house: &mut House, point: Point) -> Result<()> {
-    house.arm(point, "STOP")?;
-    felt(&format!("somebody to stop at {}", point.as_str()), async || Ok(house.was_reached(point))).await?;
-    pause(LEASE * 3).await;
-    wake_workers(house).await
-}
-
-async fn wake_workers(house: &mut House) -> Result<()> {
-    for one in 0..COPIES {
-        // It does no harm to those that run.
-        house.process(Program::Workers, one).sigcont();
-    }
-    for one in 0..COPIES {
-        house.ready(Program::Workers, one).await?;
-    }
-    Ok(())
-}
-
-fn lose_redis(house: &House) -> Result<()> {
-    house.has_lost.store(true, Ordering::Relaxed);
-    house.redis.command(&["FLUSHALL"])?;
-    Ok(())
-}
-
-fn missing_scripts(house: &House) -> Result<u64> {
-    let stats = house.redis.command(&["INFO", "errorstats"])?;
-    let line = stats.lines().find_map(|line| line.strip_prefix("errorstat_NOSCRIPT:count="));
-    Ok(line.and_then(|count| count.trim().parse().ok()).unwrap_or_default())
-}
-
-async fn fill_redis(house: &House) -> Result<()> {
-    let refused = |house: &House| -> Result<u64> {
-        let stats = house.redis.command(&["INFO", "errorstats"])?;
-        let line = stats.lines().find_map(|line| line.strip_prefix("errorstat_OOM:count="));
-        Ok(line.and_then(|count| count.trim().parse().ok()).unwrap_or_default())
-    };
-    let before = refused(house)?;
-    house.redis.command(&["CONFIG", "SET", "maxmemory", "1"])?;
-    let felt = felt("Redis to refuse", async || Ok(refused(house)? > before)).await;
-    pause(LASTS).await;
-    house.redis.command(&["CONFIG", "SET", "maxmemory", "0"])?;
-    felt
-}
-
-/// The same trouble on both of these wires, for a while. Not everybody uses each wire all the time: a door seldom asks
-/// Postgres.
-async fn on_wires(wires: &[Wire; 2], trouble: Trouble) -> Result<()> {
-    let bitten = || wires.iter().map(Wire::bitten).sum::<u64>();
-    let before = bitten();
-    wires.iter().for_each(|wire| wire.set(trouble));
-    pause(LASTS).await;
-    wires.iter().for_each(|wire| wire.set(Trouble::None));
-    ensure!(bitten() > before, "{trouble:?}: nobody felt it");
-    Ok(())
-}
-
-async fn hold_row(house: &House) -> Result<()> {
-    let name = "droplane_batch_faults_total";
-    let before = house.metric(Program::Workers, name).await;
-    let mut held = runtime::postgres::begin(&house.pool, HOLDING).await?;
-    sqlx::query("select from coupons order by coupon_id for update").execute(&mut *held).await?;
-    let felt = felt("a batch to fail", async || Ok(house.metric(Program::Workers, name).await > before)).await;
-    drop(held);
-    felt
-}
-
-/// Takes every session that Postgres has, after ending those of the programs, so that they find none.
-async fn take_all_sessions(house: &House) -> Result<()> {
-    let greedy = sqlx::postgres::PgPoolOptions::new()
-        .max_connections(SESSIONS_WANTED)
-        .acquire_timeout(LASTS)
-        .connect_with((*house.pool.connect_options()).clone())
-        .await?;
-    end_sessions(house).await?;
-    let mut taken = Vec::new();
-    let refused = loop {
-        match greedy.acquire().await {
-            Ok(session) => taken.push(session),
-            Err(error) => break error,
-        }
-    };
-    pause(LASTS).await;
-    ensure!(!taken.is_empty(), "not one session could be taken: {refused}");
-    Ok(())
-}
-
-async fn end_sessions(house: &House) -> Result<()> {
-    let ended: i64 = sqlx::query_scalar(
-        "select count(*) from (select pg_terminate_backend(pid) from pg_stat_activity
-                                where application_name like 'droplane%' and pid <> pg_backend_pid()) as ended",
-    )
-    .fetch_one(&house.pool)
-    .await?;
-    ensure!(ended > 0, "there was no session to end");
-    Ok(())
-}
-
-async fn order_system(house: &House, mode: Mode) -> Result<()> {
-    let before = house.metric(Program::Workers, "droplane_sync_attempts_total").await;
-    house.world.set_fault(Target::Orders, mode)?;
-    let is_felt = async || Ok(house.metric(Program::Workers, "droplane_sync_attempts_total").await > before);
-    let felt = felt("an order to be sent", is_felt).await;
-    pause(LASTS).await;
-    house.world.set_fault(Target::Orders, Mode::Ok)?;
-    felt
 }

@@ -1,20 +1,25 @@
-//! A whole shop that can be hurt: two of each program, their servers, and a wire before each of them.
+//! A whole shop that can be hurt: two of each program, their servers, and a wire between any two that talk. Several faults
+//! may hurt it at once: each holds what it hits for no longer than a call.
+
+mod launches;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use reqwest::{Client, Method};
-use runtime::fault_points::{FOLDER_VARIABLE, Point};
+use runtime::fault_points::Point;
 use sandbox::{Options, Sandbox};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::PgPool;
 use stack::{Launch, Postgres, PostgresOptions, Process, Redis, RedisOptions, free_port, try_wait_for_async};
 
-use crate::load::{Balancer, Goods};
+use crate::disk::Disk;
+use crate::load::Balancer;
 use crate::wire::Wire;
+use launches::Launches;
 
 /// Of each program.
 pub const COPIES: usize = 2;
@@ -25,9 +30,15 @@ pub const LEASE: Duration = Duration::from_secs(1);
 /// For a program to be ready again on a machine that is busy.
 const READY_MAX: Duration = Duration::from_secs(60);
 
+/// For whoever is asked by HTTP.
+const ANSWER_MAX: Duration = Duration::from_secs(20);
+
 const DATABASE: &str = "shop";
 const ADMIN_TOKEN: &str = "the-operators-token";
 const SYNC_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// What Postgres may write ahead where its disk is memory.
+const WAL_MAX: (&str, &str) = ("max_wal_size", "256MB");
 
 /// How a copy of a program is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +53,34 @@ pub enum Program {
 #[derive(Debug)]
 struct Copy {
     launch: Launch,
-    process: Process,
+    process: Mutex<Process>,
     /// Where it says that it is ready, and how it is doing.
     metrics: String,
+}
+
+/// Who talks to whom over a wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Between {
+    /// Shoppers and doors: a wire for each door.
+    ShoppersAndDoors,
+    /// Both programs and Redis: a wire for each program.
+    ProgramsAndRedis,
+    /// Both programs and Postgres: a wire for each program.
+    ProgramsAndPostgres,
+    /// Workers and the order system.
+    WorkersAndOrders,
+    /// Workers and the payment gateway.
+    WorkersAndGateway,
+}
+
+/// All wires.
+#[derive(Debug)]
+struct Wires {
+    doors: [Wire; COPIES],
+    redis: [Wire; 2],
+    postgres: [Wire; 2],
+    orders: [Wire; 1],
+    gateway: [Wire; 1],
 }
 
 /// The shop. Fields end in this order.
@@ -52,20 +88,17 @@ struct Copy {
 pub struct House {
     apis: Vec<Copy>,
     workers: Vec<Copy>,
-    /// Where the doors are.
+    /// Where the doors are, past all wires.
     pub doors: Vec<String>,
     /// Before them.
     pub balancer: Arc<Balancer>,
-    /// Between the programs and Redis: one for all `api`, one for all `workers`.
-    pub to_redis: [Wire; 2],
-    /// The same before Postgres.
-    pub to_postgres: [Wire; 2],
+    wires: Wires,
     /// The world outside.
     pub world: Sandbox,
-    /// Redis.
-    pub redis: Redis,
-    /// Postgres.
-    pub postgres: Postgres,
+    redis: Mutex<Redis>,
+    postgres: Mutex<Postgres>,
+    /// Where the servers' data are, if these are disks that can be filled.
+    pub disks: Option<Disks>,
     /// To look into Postgres past all wires.
     pub pool: PgPool,
     /// Whether Redis has lost its data since the shop opened.
@@ -74,54 +107,70 @@ pub struct House {
     folder: PathBuf,
 }
 
+/// Disks that can be filled.
+#[derive(Debug)]
+pub struct Disks {
+    /// Redis' own.
+    pub redis: Disk,
+    /// Postgres' own.
+    pub postgres: Disk,
+}
+
 impl House {
-    /// Opens it, with logs and data below `folder`. `program` is the file that can be both programs.
+    /// Opens it, with logs and data below `folder`. `program` is the file that can be both programs; where `on_disks`, data
+    /// are on disks that can be filled, as far as the machine lets us have some.
     ///
     /// # Errors
     /// When something cannot be started; it says what.
-    pub async fn open(program: &Path, folder: &Path, more: &[(&str, String)]) -> Result<House> {
-        let redis = Redis::start(RedisOptions { data_dir: Some(folder.join("redis")), ..RedisOptions::default() })?;
-        let postgres =
-            Postgres::start(PostgresOptions { data_dir: Some(folder.join("postgres")), ..PostgresOptions::default() })?;
+    pub async fn open(program: &Path, folder: &Path, on_disks: bool, more: &[(&str, String)]) -> Result<House> {
+        let homes = (folder.join("redis"), folder.join("postgres"));
+        let mounted = || Ok(Disks { redis: Disk::mount(&homes.0)?, postgres: Disk::mount(&homes.1)? });
+        let disks: Option<Result<Disks>> = on_disks.then(mounted);
+        if let Some(Err(error)) = &disks {
+            stack::tell_skipped(format_args!("no disk can be filled here: {error:#}"));
+        }
+        let disks = disks.and_then(Result::ok);
+        let redis = Redis::start(RedisOptions { data_dir: Some(homes.0), ..RedisOptions::default() })?;
+        let settings = disks.iter().map(|_| (WAL_MAX.0.to_owned(), WAL_MAX.1.to_owned())).collect();
+        let postgres = Postgres::start(PostgresOptions { data_dir: Some(homes.1), settings })?;
         postgres.create_database(DATABASE)?;
         let pool = sqlx::postgres::PgPoolOptions::new()
-            .max_connections(4)
+            .max_connections(8)
             .connect_lazy(&postgres.url(DATABASE))
             .context("the address of Postgres")?;
         runtime::postgres::migrate(&pool).await.context("migrating")?;
         let secret = SYNC_SECRET.parse().context("the sync secret")?;
         let world = Sandbox::start(Options { sync_secret: secret, ..Options::default() }).await?;
-        let to_redis = [Wire::to(redis.port()).await?, Wire::to(redis.port()).await?];
-        let to_postgres = [Wire::to(postgres.port()).await?, Wire::to(postgres.port()).await?];
         std::fs::create_dir_all(folder.join("points")).context("making a folder for fault points")?;
 
-        let plan =
-            Plan { program, folder, redis: &to_redis, postgres: &to_postgres, url: postgres.tcp_url(DATABASE), more };
-        let mut doors = Vec::new();
-        let mut apis = Vec::new();
-        for number in 1..=COPIES {
-            let port = free_port();
-            doors.push(format!("http://127.0.0.1:{port}"));
-            apis.push(plan.api(number, port)?);
-        }
-        let workers = (1..=COPIES).map(|number| plan.workers(number, &world)).collect::<Result<_>>()?;
-        let http = Client::builder().timeout(Duration::from_secs(20)).build().context("making an HTTP client")?;
-        let folder = folder.to_owned();
-        let balancer = Arc::new(Balancer::new(&doors));
+        let ports: [u16; COPIES] = std::array::from_fn(|_| free_port());
+        let outside = port_of(&world.url())?;
+        let wires = Wires {
+            doors: [Wire::to(ports[0]).await?, Wire::to(ports[1]).await?],
+            redis: [Wire::to(redis.port()).await?, Wire::to(redis.port()).await?],
+            postgres: [Wire::to(postgres.port()).await?, Wire::to(postgres.port()).await?],
+            orders: [Wire::to(outside).await?],
+            gateway: [Wire::to(outside).await?],
+        };
+        let launches =
+            Launches { program, folder, wires: &wires, url: postgres.tcp_url(DATABASE), world: &world, more };
+        let apis = ports.iter().zip(1..).map(|(port, number)| launches.api(number, *port)).collect::<Result<_>>()?;
+        let workers = (1..=COPIES).map(|number| launches.workers(number)).collect::<Result<_>>()?;
+        let http = Client::builder().timeout(ANSWER_MAX).build().context("making an HTTP client")?;
         let house = House {
             apis,
             workers,
-            doors,
-            balancer,
-            to_redis,
-            to_postgres,
+            doors: ports.iter().map(|port| format!("http://127.0.0.1:{port}")).collect(),
+            balancer: Arc::new(Balancer::new(wires.doors.iter().map(|wire| format!("http://{}", wire.address)))),
+            wires,
             world,
-            redis,
-            postgres,
+            redis: Mutex::new(redis),
+            postgres: Mutex::new(postgres),
+            disks,
             pool,
             has_lost: Arc::default(),
             http,
-            folder,
+            folder: folder.to_owned(),
         };
         for program in [Program::Api, Program::Workers] {
             for number in 0..COPIES {
@@ -131,29 +180,65 @@ impl House {
         Ok(house)
     }
 
-    fn copies(&mut self, program: Program) -> &mut [Copy] {
+    fn copies(&self, program: Program) -> &[Copy] {
         match program {
-            Program::Api => &mut self.apis,
-            Program::Workers => &mut self.workers,
+            Program::Api => &self.apis,
+            Program::Workers => &self.workers,
         }
     }
 
     /// A copy's process.
-    pub fn process(&mut self, program: Program, number: usize) -> &mut Process {
-        &mut self.copies(program)[number].process
+    pub fn process(&self, program: Program, number: usize) -> MutexGuard<'_, Process> {
+        own(&self.copies(program)[number].process)
     }
 
-    /// Starts a copy again after it ended, and waits until it is ready.
+    /// Redis.
+    pub fn redis(&self) -> MutexGuard<'_, Redis> {
+        own(&self.redis)
+    }
+
+    /// Postgres.
+    pub fn postgres(&self) -> MutexGuard<'_, Postgres> {
+        own(&self.postgres)
+    }
+
+    /// The wires between these.
+    pub fn wires(&self, between: Between) -> &[Wire] {
+        match between {
+            Between::ShoppersAndDoors => &self.wires.doors,
+            Between::ProgramsAndRedis => &self.wires.redis,
+            Between::ProgramsAndPostgres => &self.wires.postgres,
+            Between::WorkersAndOrders => &self.wires.orders,
+            Between::WorkersAndGateway => &self.wires.gateway,
+        }
+    }
+
+    /// Starts a copy again after it ended, with more variables for this once, and waits until it is ready.
     ///
     /// # Errors
     /// When it still runs, or is not ready in time.
-    pub async fn start_again(&mut self, program: Program, number: usize) -> Result<()> {
-        let copy = &mut self.copies(program)[number];
-        if copy.process.is_running() {
-            bail!("{program:?} {number} never ended");
+    pub async fn start_again(&self, program: Program, number: usize, more: &[(&str, String)]) -> Result<()> {
+        let copy = &self.copies(program)[number];
+        {
+            let mut process = own(&copy.process);
+            if process.is_running() {
+                bail!("{program:?} {number} never ended");
+            }
+            let launch = more.iter().fold(copy.launch.clone(), |launch, (name, value)| launch.env(*name, value));
+            *process = launch.spawn()?;
         }
-        copy.process = copy.launch.spawn()?;
         self.ready(program, number).await
+    }
+
+    /// What a copy answers to a question for its state; none: it does not.
+    pub async fn ask_copy(&self, program: Program, number: usize, path: &str) -> Option<reqwest::Response> {
+        let address = format!("{}{path}", self.copies(program)[number].metrics);
+        self.http.get(address).send().await.ok()
+    }
+
+    async fn is_ready(&self, program: Program, number: usize) -> bool {
+        let answer = self.ask_copy(program, number, "/readyz").await;
+        answer.is_some_and(|answer| answer.status().is_success())
     }
 
     /// Waits until a copy says that it is ready.
@@ -161,11 +246,8 @@ impl House {
     /// # Errors
     /// When it does not in time.
     pub async fn ready(&self, program: Program, number: usize) -> Result<()> {
-        let copies = if program == Program::Api { &self.apis } else { &self.workers };
-        let address = format!("{}/readyz", copies[number].metrics);
         try_wait_for_async(&format!("{program:?} {number} to be ready"), READY_MAX, || async {
-            let answer = self.http.get(&address).send().await.ok()?;
-            answer.status().is_success().then_some(())
+            self.is_ready(program, number).await.then_some(())
         })
         .await
     }
@@ -175,26 +257,10 @@ impl House {
     /// # Errors
     /// When it stays ready.
     pub async fn no_longer_ready(&self, program: Program, number: usize) -> Result<()> {
-        let copies = if program == Program::Api { &self.apis } else { &self.workers };
-        let address = format!("{}/readyz", copies[number].metrics);
         try_wait_for_async(&format!("{program:?} {number} to be no longer ready"), READY_MAX, || async {
-            let is_ready = self.http.get(&address).send().await.is_ok_and(|answer| answer.status().is_success());
-            (!is_ready).then_some(())
+            (!self.is_ready(program, number).await).then_some(())
         })
         .await
-    }
-
-    /// The sum of all series of this name over all copies of a program; 0 for a copy that does not answer.
-    pub async fn metric(&self, program: Program, name: &str) -> f64 {
-        let copies = if program == Program::Api { &self.apis } else { &self.workers };
-        let mut sum = 0.0;
-        for copy in copies {
-            let Ok(answer) = self.http.get(format!("{}/metrics", copy.metrics)).send().await else { continue };
-            let text = answer.text().await.unwrap_or_default();
-            let values = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
-            sum += values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>();
-        }
-        sum
     }
 
     /// Arms a fault point in all copies: whoever comes by first does this, `KILL` or `STOP`.
@@ -207,7 +273,7 @@ impl House {
             std::fs::remove_file(&taken).context("disarming a fault point")?;
         }
         // Written aside first: whoever comes by must not find half a word.
-        let aside = self.folder.join("point");
+        let aside = self.folder.join(format!("{}.aside", point.as_str()));
         std::fs::write(&aside, what).context("arming a fault point")?;
         std::fs::rename(aside, self.folder.join("points").join(point.as_str())).context("arming a fault point")
     }
@@ -219,6 +285,17 @@ impl House {
 
     fn taken(&self, point: Point) -> PathBuf {
         self.folder.join("points").join(format!("{}.taken", point.as_str()))
+    }
+
+    /// What a shopper sends, past all wires.
+    ///
+    /// # Errors
+    /// When there is no answer, or none that can be read.
+    pub async fn shopper(&self, path: &str, body: &Value) -> Result<(u16, Value)> {
+        let sent = self.http.post(format!("{}{path}", self.doors[0])).json(body).send().await;
+        let answer = sent.with_context(|| format!("asking {path}"))?;
+        let status = answer.status().as_u16();
+        Ok((status, answer.json().await.with_context(|| format!("reading the answer of {path}"))?))
     }
 
     /// What an operator does; it must be done.
@@ -249,98 +326,20 @@ impl House {
         let groups = lanes["groups"].as_array().context("the lanes")?;
         Ok(groups.iter().filter_map(|group| group["depth"].as_u64()).sum())
     }
-
-    /// Creates goods and shoppers.
-    ///
-    /// # Errors
-    /// When one is refused.
-    pub async fn stock(&self, goods: &Goods) -> Result<()> {
-        for (id, total) in &goods.coupons {
-            let coupon = json!({"couponId": id, "name": id, "discountType": "FIXED", "discountValue": 100,
-                                "totalQuantity": total, "validDays": 30});
-            self.admin(Method::POST, "/coupons", Some(&coupon)).await?;
-        }
-        for (id, price, stock) in &goods.products {
-            let product = json!({"productId": id, "name": id, "price": price, "stock": stock});
-            self.admin(Method::POST, "/products", Some(&product)).await?;
-        }
-        for (id, balance) in &goods.users {
-            self.admin(Method::POST, "/users", Some(&json!({"userId": id, "balance": balance}))).await?;
-        }
-        Ok(())
-    }
-
-    /// The end of each program's log, by name.
-    pub fn logs(&self) -> Vec<(String, String)> {
-        const LINES: usize = 30;
-        let name = |name: &str, number: usize| format!("{name}-{}", number + 1);
-        let apis =
-            self.apis.iter().enumerate().map(|(number, copy)| (name("api", number), copy.process.log_tail(LINES)));
-        let workers = self.workers.iter().enumerate();
-        apis.chain(workers.map(|(number, copy)| (name("workers", number), copy.process.log_tail(LINES)))).collect()
-    }
-}
-
-/// How programs are started.
-struct Plan<'a> {
-    program: &'a Path,
-    folder: &'a Path,
-    redis: &'a [Wire; 2],
-    postgres: &'a [Wire; 2],
-    /// Postgres' own address, of which a wire takes the port's place.
-    url: String,
-    more: &'a [(&'a str, String)],
-}
-
-impl Plan<'_> {
-    fn launch(&self, name: &str, number: usize, wire: usize, metrics_port: u16) -> Result<Launch> {
-        let redis = format!("redis://{}", self.redis[wire].address);
-        let (before, after) = self.url.rsplit_once(':').context("Postgres' port")?;
-        let database = after.split_once('/').map_or("", |(_, database)| database);
-        let postgres = format!("{before}:{}/{database}", self.postgres[wire].address.port());
-        let mut launch = Launch::new(self.program, self.folder.join(format!("{name}-{number}.log")))
-            .only_env()
-            .arg(name)
-            .env("DATABASE_URL", postgres)
-            .env("REDIS_URL", redis)
-            .env("METRICS_ADDR", format!("127.0.0.1:{metrics_port}"))
-            .env("LANE_LEASE", format!("{}s", LEASE.as_secs()))
-            .env("RUST_LOG", "info,workers=debug")
-            .env(FOLDER_VARIABLE, self.folder.join("points"));
-        for (name, value) in self.more {
-            launch = launch.env(*name, value);
-        }
-        Ok(launch)
-    }
-
-    fn api(&self, number: usize, port: u16) -> Result<Copy> {
-        let metrics_port = free_port();
-        let launch = self
-            .launch("serve-api", number, 0, metrics_port)?
-            .env("API_ADDR", format!("127.0.0.1:{port}"))
-            .env("AUTH_MODE", "off")
-            .env("RATE_LIMIT_PER_USER", "off")
-            .env("MIGRATE_ON_START", "false")
-            .env("ADMIN_TOKEN", ADMIN_TOKEN);
-        Copy::start(launch, metrics_port)
-    }
-
-    fn workers(&self, number: usize, world: &Sandbox) -> Result<Copy> {
-        let metrics_port = free_port();
-        let launch = self
-            .launch("serve-workers", number, 1, metrics_port)?
-            .env("ORDER_SYNC_URL", format!("{}/orders", world.url()))
-            .env("ORDER_SYNC_SECRET", SYNC_SECRET)
-            .env("ORDER_SYNC_TIMEOUT", "2s")
-            .env("ORDER_SYNC_RETRY_DELAYS", "1s,1s,1s")
-            .env("ALERT_WEBHOOK_URL", format!("{}/alerts", world.url()));
-        Copy::start(launch, metrics_port)
-    }
 }
 
 impl Copy {
     fn start(launch: Launch, metrics_port: u16) -> Result<Copy> {
-        let process = launch.spawn()?;
+        let process = Mutex::new(launch.spawn()?);
         Ok(Copy { launch, process, metrics: format!("http://127.0.0.1:{metrics_port}") })
     }
+}
+
+/// Whoever panicked while holding it has failed the run already.
+fn own<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn port_of(url: &str) -> Result<u16> {
+    url.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).with_context(|| format!("{url} names no port"))
 }

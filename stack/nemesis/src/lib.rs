@@ -2,9 +2,12 @@
 //! the shoppers themselves were told and over Postgres.
 
 pub mod check;
+pub mod clock;
+pub mod disk;
 pub mod faults;
 pub mod house;
 pub mod load;
 pub mod log;
+pub mod pace;
 pub mod run;
 pub mod wire;

@@ -1,57 +1,34 @@
 //! Shoppers who do not give up.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+mod answer;
+mod goods;
+mod shopper;
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use reqwest::{Client, StatusCode};
-use serde_json::{Value, json};
+use reqwest::Client;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::log::{Accepted, Log};
+use crate::log::Log;
+use crate::pace::Pace;
+pub use answer::{Document, document};
+pub use goods::{Goods, WIDE};
+use shopper::{Errand, Role, Shopper};
 
 /// Who waits longer for an answer sends again.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
-/// The pause before somebody sends again who was told nothing else.
-const PAUSE: Duration = Duration::from_millis(200);
-/// One command in so many is sent again after its outcome.
-const REPEATED_ONE_IN: u32 = 5;
-/// One command in so many has no key, and is sent once.
-const KEYLESS_ONE_IN: u32 = 4;
-/// How long an outcome is waited for with one question, in seconds.
-const ASKED_SECONDS: u64 = 2;
 
-/// What is sold to whom.
-#[derive(Debug, Clone)]
-pub struct Goods {
-    /// Coupons and how many there are.
-    pub coupons: Vec<(String, i64)>,
-    /// Products, their price and stock.
-    pub products: Vec<(String, i64, i64)>,
-    /// Shoppers and their balance.
-    pub users: Vec<(String, i64)>,
-}
+/// Shoppers who do nothing but charge, unless said: few, because each asks the gateway for money.
+pub const CHARGERS: usize = 3;
 
-impl Goods {
-    /// A few scarce coupons and many products, some of which run out, for shoppers of whom some are poor.
-    pub fn made_up() -> Goods {
-        const PRODUCTS: i64 = 60;
-        const USERS: i64 = 80;
-        Goods {
-            coupons: vec![("RUSH".to_owned(), 600), ("WIDE".to_owned(), 1_000_000)],
-            products: (1..=PRODUCTS)
-                .map(|number| (format!("P{number}"), 100 + number, if number % 7 == 0 { 40 } else { 1_000_000 }))
-                .collect(),
-            users: (1..=USERS)
-                .map(|number| (format!("user{number}"), if number % 9 == 0 { 2_000 } else { 1_000_000_000 }))
-                .collect(),
-        }
-    }
-}
+/// Shoppers who want only what no fault touches: enough that many of them end something in every slice of time.
+const BYSTANDERS: usize = 12;
 
 /// Shares requests out among the doors that are open, as a balancer does that asks whether they are ready.
 #[derive(Debug)]
@@ -59,8 +36,8 @@ pub struct Balancer(Vec<(String, AtomicBool)>);
 
 impl Balancer {
     /// All of these doors, open.
-    pub fn new(doors: &[String]) -> Balancer {
-        Balancer(doors.iter().map(|door| (door.clone(), AtomicBool::new(true))).collect())
+    pub fn new(doors: impl Iterator<Item = String>) -> Balancer {
+        Balancer(doors.map(|door| (door, AtomicBool::new(true))).collect())
     }
 
     /// Whether anybody is sent to this door from now on.
@@ -79,237 +56,113 @@ impl Balancer {
     }
 }
 
-/// Shoppers at work.
+/// What all shoppers share.
 #[derive(Debug)]
-pub struct Load {
-    /// What they were told.
-    pub log: Log,
-    stop: CancellationToken,
-    give_up: CancellationToken,
-    shoppers: JoinSet<()>,
-}
-
-impl Load {
-    /// So many shoppers, who begin one command after the other until they are told to stop.
-    /// `has_lost` says whether Redis has lost its data.
-    pub fn start(doors: &Arc<Balancer>, goods: &Goods, shoppers: usize, seed: u64, has_lost: &Arc<AtomicBool>) -> Load {
-        let client = Client::builder().timeout(ANSWER_MAX).build().expect("a client without special wishes");
-        let (log, stop, give_up) = (Log::default(), CancellationToken::new(), CancellationToken::new());
-        let mut tasks = JoinSet::new();
-        for number in 0..shoppers {
-            let shopper = Shopper {
-                client: client.clone(),
-                doors: Arc::clone(doors),
-                goods: goods.clone(),
-                log: log.clone(),
-                random: StdRng::seed_from_u64(seed.wrapping_add(number as u64)),
-                number,
-                give_up: give_up.clone(),
-                has_lost: Arc::clone(has_lost),
-            };
-            tasks.spawn(shopper.shop(stop.clone()));
-        }
-        Load { log, stop, give_up, shoppers: tasks }
-    }
-
-    /// No new commands; whoever waits goes on waiting, for so long at most. Whether all had their outcome in time.
-    pub async fn finish(&mut self, patience: Duration) -> bool {
-        self.stop.cancel();
-        let all = async { while self.shoppers.join_next().await.is_some() {} };
-        if tokio::time::timeout(patience, all).await.is_ok() {
-            return true;
-        }
-        self.give_up.cancel();
-        while self.shoppers.join_next().await.is_some() {}
-        false
-    }
-}
-
-struct Shopper {
+struct Shared {
     client: Client,
     doors: Arc<Balancer>,
     goods: Goods,
     log: Log,
-    random: StdRng,
-    number: usize,
+    pace: Pace,
     give_up: CancellationToken,
     has_lost: Arc<AtomicBool>,
+    is_hot: AtomicBool,
+    /// The next of the real orders.
+    next_order: AtomicUsize,
+    /// Charges that nobody waits for at the moment, because they take long.
+    left: Mutex<Vec<(Errand, Uuid)>>,
 }
 
-/// What the answer to a command was.
-enum Sent {
-    Accepted(Uuid, u64),
-    Refused(String),
-    Again(Duration),
-    Surprise(String),
+/// Shoppers at work.
+#[derive(Debug)]
+pub struct Load {
+    shared: Arc<Shared>,
+    seed: u64,
+    stop: CancellationToken,
+    shoppers: JoinSet<()>,
 }
 
-impl Shopper {
-    async fn shop(mut self, stop: CancellationToken) {
-        let mut count = 0_u64;
-        while !stop.is_cancelled() {
-            count += 1;
-            let key = format!("{}-{count}", self.number);
-            let (group, path, body) = self.wish(count);
-            self.log.begin(&key, group);
-            let give_up = self.give_up.clone();
-            tokio::select! {
-                () = self.see_through(&key, &path, &body) => {}
-                () = give_up.cancelled() => return,
-            }
+impl Load {
+    /// So many shoppers and chargers, and some who stand by, who begin one command after the other until they are told to stop.
+    /// `has_lost` says whether Redis has lost its data.
+    pub fn start(
+        doors: &Arc<Balancer>,
+        goods: &Goods,
+        (shoppers, chargers): (usize, usize),
+        seed: u64,
+        has_lost: &Arc<AtomicBool>,
+    ) -> Load {
+        let shared = Arc::new(Shared {
+            client: Client::builder().timeout(ANSWER_MAX).build().expect("a client without special wishes"),
+            doors: Arc::clone(doors),
+            goods: goods.clone(),
+            log: Log::default(),
+            pace: Pace::default(),
+            give_up: CancellationToken::new(),
+            has_lost: Arc::clone(has_lost),
+            is_hot: AtomicBool::new(false),
+            next_order: AtomicUsize::new(0),
+            left: Mutex::default(),
+        });
+        let mut load = Load { shared, seed, stop: CancellationToken::new(), shoppers: JoinSet::new() };
+        let roles = [(Role::Rusher, shoppers), (Role::Charger, chargers), (Role::Bystander, BYSTANDERS)];
+        let roles = roles.iter().flat_map(|(role, count)| std::iter::repeat_n(*role, *count));
+        for (number, role) in roles.enumerate() {
+            let shopper = load.shopper(number, role);
+            load.shoppers.spawn(shopper.shop(load.stop.clone()));
         }
+        load
     }
 
-    /// A claim, or an order of one to three products.
-    fn wish(&mut self, count: u64) -> (&'static str, String, Value) {
-        if self.random.random_ratio(1, 2) {
-            let coupon = &self.goods.coupons[self.random.random_range(0..self.goods.coupons.len())].0;
-            // Some ask twice.
-            let user = format!("s{}-{}", self.number, count / 8 * 5 + count % 5);
-            return ("coupon", format!("/api/coupons/{coupon}/issue"), json!({ "userId": user }));
-        }
-        let user = &self.goods.users[self.random.random_range(0..self.goods.users.len())].0;
-        let lines = self.random.random_range(1..=3);
-        let items: Vec<Value> = (0..lines)
-            .map(|_| {
-                let product = &self.goods.products[self.random.random_range(0..self.goods.products.len())].0;
-                json!({"productId": product, "quantity": self.random.random_range(1..=3)})
-            })
-            .collect();
-        ("order", "/api/orders".to_owned(), json!({"userId": user, "items": items}))
+    fn shopper(&self, number: usize, role: Role) -> Shopper {
+        let random = StdRng::seed_from_u64(self.seed.wrapping_add(number as u64));
+        Shopper { shared: Arc::clone(&self.shared), random, number, role }
     }
 
-    async fn see_through(&mut self, key: &str, path: &str, body: &Value) {
-        let has_key = !self.random.random_ratio(1, KEYLESS_ONE_IN);
-        loop {
-            let Some(id) = self.send_until_answered(key, has_key, path, body).await else {
-                return;
-            };
-            match (self.wait_for_outcome(key, id).await, has_key) {
-                (Waited::Ended, _) => break,
-                (Waited::Lost, true) => {}
-                (Waited::Lost, false) => return self.log.note(key, |told| told.is_unknown = true),
-            }
-        }
-        if has_key && self.random.random_ratio(1, REPEATED_ONE_IN) {
-            self.send_until_answered(key, has_key, path, body).await;
-        }
+    /// What shoppers were told.
+    pub fn log(&self) -> &Log {
+        &self.shared.log
     }
 
-    /// The request that stands for the key; none if it was refused before the line, or nobody knows.
-    async fn send_until_answered(&mut self, key: &str, has_key: bool, path: &str, body: &Value) -> Option<Uuid> {
-        for tries in 0.. {
-            let door = self.doors.door(&mut self.random);
-            let sent = Instant::now();
-            let mut request = self.client.post(format!("{door}{path}")).json(body);
-            if has_key {
-                request = request.header("idempotency-key", key);
-            }
-            match understand(self.log.heard(request.send().await)).await {
-                Sent::Accepted(id, ticket) => {
-                    let accepted = Accepted { id, ticket, told: Instant::now(), sent, was_sent_before: tries > 0 };
-                    self.log.note(key, |told| {
-                        told.accepted.get_or_insert(accepted);
-                        told.ids.push((id, ticket));
-                    });
-                    return Some(id);
-                }
-                Sent::Refused(code) => {
-                    self.log.note(key, |told| told.turned_away = Some(code));
-                    return None;
-                }
-                Sent::Again(_) if !has_key => {
-                    self.log.note(key, |told| told.is_unknown = true);
-                    return None;
-                }
-                Sent::Again(pause) => tokio::time::sleep(pause).await,
-                Sent::Surprise(what) => {
-                    self.log.note(key, |told| told.surprises.push(what));
-                    return None;
-                }
-            }
-        }
-        unreachable!("it is tried for ever")
+    /// How quickly those are served whom no fault touches.
+    pub fn pace(&self) -> &Pace {
+        &self.shared.pace
     }
 
-    async fn wait_for_outcome(&mut self, key: &str, id: Uuid) -> Waited {
-        loop {
-            let door = self.doors.door(&mut self.random);
-            let asked = self.client.get(format!("{door}/api/requests/{id}?wait={ASKED_SECONDS}")).send().await;
-            match outcome(self.log.heard(asked)).await {
-                Ok(Some(outcome)) => {
-                    self.log.note(key, |told| told.outcomes.push(outcome));
-                    return Waited::Ended;
-                }
-                Ok(None) => tokio::time::sleep(PAUSE).await,
-                Err(what) if self.has_lost.load(Ordering::Relaxed) && what.contains("R001") => {
-                    self.log.note(key, |told| {
-                        told.ids.retain(|(known, _)| *known != id);
-                        told.lost.push(id);
-                    });
-                    return Waited::Lost;
-                }
-                Err(what) => {
-                    self.log.note(key, |told| told.surprises.push(what));
-                    return Waited::Ended;
-                }
-            }
-        }
+    /// What is sold to whom.
+    pub fn goods(&self) -> &Goods {
+        &self.shared.goods
     }
-}
 
-/// What came of waiting.
-enum Waited {
-    Ended,
-    Lost,
-}
-
-async fn understand(answer: reqwest::Result<reqwest::Response>) -> Sent {
-    let Ok(answer) = answer else {
-        return Sent::Again(PAUSE);
-    };
-    let status = answer.status();
-    let retry_after = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
-    let Ok(body) = answer.json::<Value>().await else {
-        return Sent::Again(PAUSE);
-    };
-    let code = body["code"].as_str().unwrap_or_default().to_owned();
-    match status {
-        StatusCode::ACCEPTED | StatusCode::OK | StatusCode::CREATED if body["requestId"].is_string() => {
-            let id = body["requestId"].as_str().and_then(|id| id.parse().ok());
-            match (id, body["ticket"].as_u64()) {
-                (Some(id), Some(ticket)) => Sent::Accepted(id, ticket),
-                _ => Sent::Surprise(format!("{status} {body}")),
-            }
-        }
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-            Sent::Again(retry_after.map_or(PAUSE, |seconds: u64| Duration::from_secs(seconds.min(1)).max(PAUSE)))
-        }
-        StatusCode::CONFLICT | StatusCode::GONE | StatusCode::UNPROCESSABLE_ENTITY if code.starts_with('C') => {
-            Sent::Refused(code)
-        }
-        status => Sent::Surprise(format!("{status} {body}")),
+    /// Whether half of all orders want the same product from now on.
+    pub fn set_hot(&self, is_hot: bool) {
+        self.shared.is_hot.store(is_hot, Ordering::Relaxed);
     }
-}
 
-/// The final outcome in an answer; none while there is none, or no answer.
-///
-/// # Errors
-/// What was answered instead. Nobody may be told that an accepted request is unknown.
-pub async fn outcome(answer: reqwest::Result<reqwest::Response>) -> Result<Option<String>, String> {
-    let Ok(answer) = answer else {
-        return Ok(None);
-    };
-    let status = answer.status();
-    let Ok(body) = answer.json::<Value>().await else {
-        return Ok(None);
-    };
-    match (status, body["status"].as_str()) {
-        (StatusCode::OK, Some("SUCCEEDED")) => Ok(Some("SUCCEEDED".to_owned())),
-        (StatusCode::OK, Some("FAILED")) => {
-            Ok(Some(body["error"]["code"].as_str().unwrap_or("a refusal without a code").to_owned()))
+    /// No new commands; whoever waits goes on waiting, for so long at most, and who waits for a charge for so long. Whether
+    /// all had their outcome in time.
+    pub async fn finish(&mut self, patience: Duration, for_charges: Duration) -> bool {
+        self.stop.cancel();
+        let mut in_time = self.end_within(patience).await;
+        let left = std::mem::take(&mut *self.shared.left.lock().unwrap_or_else(PoisonError::into_inner));
+        for (number, (errand, id)) in left.into_iter().enumerate() {
+            let mut shopper = self.shopper(number, Role::Rusher);
+            let give_up = self.shared.give_up.clone();
+            self.shoppers.spawn(async move {
+                give_up.run_until_cancelled(shopper.see_through(errand, Some(id))).await;
+            });
         }
-        (StatusCode::OK, Some("QUEUED" | "PROCESSING")) | (StatusCode::SERVICE_UNAVAILABLE, _) => Ok(None),
-        _ => Err(format!("{status} {body}")),
+        in_time &= self.end_within(for_charges).await;
+        in_time
+    }
+
+    async fn end_within(&mut self, patience: Duration) -> bool {
+        let all = async { while self.shoppers.join_next().await.is_some() {} };
+        if tokio::time::timeout(patience, all).await.is_ok() {
+            return true;
+        }
+        self.shared.give_up.cancel();
+        while self.shoppers.join_next().await.is_some() {}
+        false
     }
 }

@@ -89,6 +89,14 @@ impl Log {
         self.told.lock().expect("whoever writes does not panic").insert(key.to_owned(), told);
     }
 
+    /// A command was accepted, perhaps once more.
+    pub(crate) fn accepted(&self, key: &str, accepted: Accepted) {
+        self.note(key, |told| {
+            told.accepted.get_or_insert(accepted);
+            told.ids.push((accepted.id, accepted.ticket));
+        });
+    }
+
     /// Looks at an answer on its way.
     pub(crate) fn heard(&self, answer: reqwest::Result<reqwest::Response>) -> reqwest::Result<reqwest::Response> {
         if let Err(error) = &answer

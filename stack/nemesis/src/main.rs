@@ -11,6 +11,7 @@ use clap::{Args, Parser};
 use demo::programs::Program;
 use nemesis::check::Verdict;
 use nemesis::faults::Fault;
+use nemesis::load::Goods;
 use nemesis::run::{Plan, SHOPPERS, run};
 use runtime::fault_points::{BUG_VARIABLE, Bug};
 
@@ -39,6 +40,14 @@ struct NemesisArgs {
     /// Only these faults
     #[arg(long, value_name = "FAULTS", value_delimiter = ',', value_enum)]
     faults: Vec<Fault>,
+
+    /// So many faults strike at once, if they hit different things; others wait for their turn
+    #[arg(long, value_name = "FAULTS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
+    at_once: u8,
+
+    /// Replay the real orders of a folder with `orders.csv.gz` and `products.csv.gz` beside the rush for coupons
+    #[arg(long, value_name = "FOLDER")]
+    orders: Option<PathBuf>,
 
     /// Shoppers at once
     #[arg(long, value_name = "SHOPPERS", default_value_t = SHOPPERS)]
@@ -75,12 +84,12 @@ fn try_it(args: NemesisArgs) -> Result<ExitCode> {
     println!("seed {seed}");
     let faults = if args.faults.is_empty() { Plan::all_faults() } else { args.faults };
     let plan = Plan {
-        program: std::env::current_exe().context("finding this program")?,
-        seed,
-        faults,
+        at_once: args.at_once.into(),
         time: Duration::from_secs(args.minutes * SECONDS_PER_MINUTE),
         shoppers: args.shoppers,
+        goods: args.orders.as_deref().map_or_else(|| Ok(Goods::made_up()), Goods::real)?,
         more: args.bug.into_iter().map(|bug| (BUG_VARIABLE, bug)).collect(),
+        ..Plan::of(std::env::current_exe().context("finding this program")?, seed, faults)
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting a runtime")?;
     let report = runtime.block_on(run(&plan, &folder, |what| println!("  {what}")));

@@ -1,6 +1,7 @@
 //! A TCP connection that can be made to fail: it stands between two processes, hands everything on, and does to it what it
 //! is told.
 
+use std::future::pending;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -31,8 +32,18 @@ pub enum Trouble {
     NoReplies,
     /// Nothing arrives; the same holds for connections.
     Silence,
+    /// Whatever is sent is lost, and whoever sent it over an open connection waits for ever: on this connection nothing passes
+    /// any more, and nobody ends it, as after a firewall forgot it. New connections are well when the trouble is over.
+    Forget,
     /// The next request that holds these bytes arrives; before its reply comes back the connection is cut. Once.
     LoseReplyTo(&'static [u8]),
+}
+
+impl Trouble {
+    /// Whether something gets lost for as long as it lasts.
+    fn loses(&self) -> bool {
+        matches!(self, Trouble::NoReplies | Trouble::Silence)
+    }
 }
 
 /// The place where it stands. It is gone when this is dropped.
@@ -103,6 +114,15 @@ impl Told {
         // The sender lives in every connection, so this only ends when it is cut.
         let _ = self.told.wait_for(|trouble| *trouble == Trouble::Cut).await;
     }
+
+    /// Until something got lost, and the trouble is over in which it did: whoever waits for it waits no longer.
+    async fn until_torn_and_over(mut self, mut is_torn: watch::Receiver<bool>) {
+        let torn = is_torn.wait_for(|is_torn| *is_torn).await.is_ok();
+        if !torn {
+            return pending().await;
+        }
+        let _ = self.told.wait_for(|trouble| !trouble.loses()).await;
+    }
 }
 
 async fn accept(listener: TcpListener, port: u16, told: Told) {
@@ -132,17 +152,26 @@ async fn connection(client: TcpStream, port: u16, mut told: Told) {
     }
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
     let (lost, is_lost) = watch::channel(false);
-    let (up, down) = (told.clone(), told.clone());
+    let (torn, is_torn) = watch::channel(false);
+    let (forgotten, _) = watch::channel(false);
+    let (up, down, over) = (told.clone(), told.clone(), told.clone());
     tokio::select! {
-        _ = ask(from_client, to_server, up, lost) => {}
-        _ = reply(from_server, to_client, down, is_lost) => {}
+        _ = ask(from_client, to_server, up, lost, &torn, &forgotten) => {}
+        _ = reply(from_server, to_client, down, is_lost, &torn, &forgotten) => {}
         () = told.until_cut() => told.bite(),
+        () = over.until_torn_and_over(is_torn) => {}
     }
 }
 
-async fn ask(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, told: Told, lost: watch::Sender<bool>) -> io::Result<()> {
+async fn ask(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    told: Told,
+    lost: watch::Sender<bool>,
+    torn: &watch::Sender<bool>,
+    forgotten: &watch::Sender<bool>,
+) -> io::Result<()> {
     let mut piece = vec![0; PIECE_BYTES];
-    let mut is_torn = false;
     loop {
         let length = from.read(&mut piece).await?;
         if length == 0 {
@@ -151,10 +180,16 @@ async fn ask(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, told: Told, lost: 
         match told.now() {
             Trouble::Silence => {
                 told.bite();
-                is_torn = true;
+                torn.send_replace(true);
                 continue;
             }
-            _ if is_torn => return Ok(()),
+            Trouble::Forget => {
+                told.bite();
+                forgotten.send_replace(true);
+                continue;
+            }
+            _ if *forgotten.borrow() => continue,
+            _ if *torn.borrow() => return Ok(()),
             Trouble::Delay(time) => {
                 told.bite();
                 tokio::time::sleep(time).await;
@@ -173,9 +208,10 @@ async fn reply(
     mut to: OwnedWriteHalf,
     told: Told,
     lost: watch::Receiver<bool>,
+    torn: &watch::Sender<bool>,
+    forgotten: &watch::Sender<bool>,
 ) -> io::Result<()> {
     let mut piece = vec![0; PIECE_BYTES];
-    let mut is_torn = false;
     loop {
         let length = from.read(&mut piece).await?;
         if length == 0 {
@@ -188,10 +224,16 @@ async fn reply(
         match told.now() {
             Trouble::Silence | Trouble::NoReplies => {
                 told.bite();
-                is_torn = true;
+                torn.send_replace(true);
                 continue;
             }
-            _ if is_torn => return Ok(()),
+            Trouble::Forget => {
+                told.bite();
+                forgotten.send_replace(true);
+                continue;
+            }
+            _ if *forgotten.borrow() => continue,
+            _ if *torn.borrow() => return Ok(()),
             Trouble::Delay(time) => {
                 told.bite();
                 tokio::time::sleep(time).await;
@@ -264,6 +306,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_silent_stays_open_until_the_trouble_ends() {
         const PATIENCE: Duration = Duration::from_millis(100);
+        const ENDED_MAX: Duration = Duration::from_secs(30);
         let (port, _serving) = echo().await;
         let wire = Wire::to(port).await.unwrap();
         for trouble in [Trouble::Silence, Trouble::NoReplies] {
@@ -273,7 +316,8 @@ mod tests {
             assert!(tokio::time::timeout(PATIENCE, asked(&mut stream, b"?")).await.is_err(), "{trouble:?}");
             assert!(wire.bitten() > before);
             wire.set(Trouble::None);
-            assert!(asked(&mut stream, b"!").await.is_err(), "{trouble:?}: what came before is missing");
+            let ended = tokio::time::timeout(ENDED_MAX, stream.read(&mut [0])).await.expect("it ends by itself");
+            assert!(!matches!(ended, Ok(1..)), "{trouble:?}: what came before is missing");
         }
     }
 }

@@ -15,6 +15,7 @@ use sqlx::PgPool;
 use tokio::sync::Mutex;
 
 use crate::jobs::alerts::Alerts;
+use crate::jobs::answered;
 use crate::jobs::mails::Mails;
 use crate::jobs::order_sync::{self, OrderSync};
 use crate::jobs::settlement::Settlement;
@@ -108,10 +109,10 @@ impl Scheduled {
             return self.sweep().await;
         }
         let job = self.job.as_str();
-        match once::take(&self.parts.pool, job, tick, &self.worker).await {
+        match answered(once::take(&self.parts.pool, job, tick, &self.worker)).await {
             Ok(true) => self.run(tick).await,
             Ok(false) => {}
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "taking a tick of {job} failed"),
+            Err(error) => tracing::warn!("taking a tick of {job} failed: {error:#}"),
         }
         self.show_last_success().await;
     }
@@ -119,8 +120,8 @@ impl Scheduled {
     async fn run(&self, tick: DateTime<Utc>) {
         let failure = self.try_it().await;
         let job = self.job.as_str();
-        if let Err(error) = once::end(&self.parts.pool, job, tick, failure.as_deref()).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "noting the end of {job} failed");
+        if let Err(error) = answered(once::end(&self.parts.pool, job, tick, failure.as_deref())).await {
+            tracing::warn!("noting the end of {job} failed: {error:#}");
         }
     }
 
@@ -168,7 +169,7 @@ impl Scheduled {
     /// All workers show it, so that it does not matter which of them did the job.
     async fn show_last_success(&self) {
         let job = self.job.as_str();
-        if let Ok(Some(at)) = once::last_success(&self.parts.pool, job).await {
+        if let Ok(Some(at)) = answered(once::last_success(&self.parts.pool, job)).await {
             metrics::cron_last_success(job).set(at.timestamp_micros() as f64 / 1e6);
         }
     }

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::doubled;
+use super::{answered, doubled};
 use crate::clients::http::Target;
 use crate::clients::mail::{Mail, Mailer};
 
@@ -209,7 +209,7 @@ impl Alerts {
     /// # Errors
     /// When Postgres fails. What was claimed and not sent is due again when its claim has run out.
     pub async fn sweep(&self) -> anyhow::Result<()> {
-        self.show_open().await?;
+        answered(self.show_open()).await?;
         // Side by side: a way that hangs must not hold up the other one.
         let (by_webhook, by_mail) = tokio::join!(self.sweep_way(WEBHOOK), self.sweep_way(MAIL));
         by_webhook.and(by_mail)
@@ -256,16 +256,16 @@ impl Alerts {
             return Ok(());
         }
         let began = Instant::now();
-        self.add_new(channel).await?;
-        let claimed = self.claim_due(channel).await?;
+        answered(self.add_new(channel)).await?;
+        let claimed = answered(self.claim_due(channel)).await?;
         for alert in &claimed {
             if began.elapsed() > SWEEP_MAX {
                 break;
             }
             let error = if channel == WEBHOOK { self.post(alert).await } else { self.mail(alert).await };
-            self.note(alert, channel, error).await?;
+            answered(self.note(alert, channel, error)).await?;
         }
-        self.give_back(&claimed, channel).await
+        answered(self.give_back(&claimed, channel)).await
     }
 
     /// Why the webhook did not take it; none: it did.

@@ -11,7 +11,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::doubled;
+use super::{answered, doubled};
 use crate::clients::mail::{Mail, MailError, Mailer};
 
 /// Registrations that one transaction turns into mails.
@@ -73,17 +73,17 @@ impl Mails {
     /// When Postgres fails, or the mail server cannot be reached; then all mails wait for the next sweep.
     pub async fn sweep(&self) -> anyhow::Result<()> {
         let began = Instant::now();
-        while !self.is_over(began) && self.write_some().await? {}
+        while !self.is_over(began) && answered(self.write_some()).await? {}
         let Some(mailer) = &self.0.mailer else {
             return Ok(());
         };
         while !self.is_over(began) {
-            let claimed = self.claim().await?;
+            let claimed = answered(self.claim()).await?;
             if claimed.is_empty() {
                 break;
             }
             let sent = self.send_all(mailer, &claimed, began).await;
-            self.give_back(&claimed).await?;
+            answered(self.give_back(&claimed)).await?;
             sent?;
         }
         Ok(())
@@ -209,7 +209,7 @@ impl Mails {
             if let (Some(why), true) = (&error, given_up) {
                 tracing::warn!("mail {id} is given up: {why}");
             }
-            self.note(mail, error.as_deref(), given_up).await?;
+            answered(self.note(mail, error.as_deref(), given_up)).await?;
         }
         Ok(())
     }

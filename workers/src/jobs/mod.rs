@@ -1,11 +1,31 @@
 //! What leaves the shop after a commit: rows that are found when they are due, sent, and tried again.
 
+use std::future::Future;
 use std::time::Duration;
+
+use runtime::limits::SESSION_STATEMENT_TIMEOUT_SECONDS;
 
 pub(crate) mod alerts;
 pub(crate) mod mails;
 pub(crate) mod order_sync;
 pub(crate) mod settlement;
+
+/// How long Postgres may take for what a job asks of it at once. It ends by itself what takes longer, so an answer that is
+/// not there by then was lost on its way, and the kernel would wait for it for ever.
+const ANSWER_MAX: Duration = Duration::from_secs(SESSION_STATEMENT_TIMEOUT_SECONDS + 5);
+
+/// What Postgres answers, as long as an answer can still come.
+///
+/// # Errors
+/// Those of asking, and when no answer can come any more. What was asked may have happened.
+pub(crate) async fn answered<T, E: Into<anyhow::Error>>(
+    asking: impl Future<Output = Result<T, E>>,
+) -> anyhow::Result<T> {
+    match tokio::time::timeout(ANSWER_MAX, asking).await {
+        Ok(answer) => answer.map_err(Into::into),
+        Err(_) => anyhow::bail!("Postgres did not answer within {ANSWER_MAX:?}"),
+    }
+}
 
 /// A pause that doubles with each failure, up to the longest one.
 fn doubled(first: Duration, failures_before: i32, longest: Duration) -> Duration {

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::alerts::{self, Alert};
+use super::answered;
 use crate::charge::{Books, CLAIM_MARGIN, tell};
 use crate::clients::gateway::{Asked, Gateway};
 use crate::metrics::record_outcomes;
@@ -67,13 +68,13 @@ impl Settlement {
     /// The first fault of Postgres. What was claimed and not settled is due again when its claim has run out.
     pub async fn sweep(&self) -> anyhow::Result<()> {
         let shared = &self.0;
-        let pending = store::pending_charges(&shared.pool).await?;
+        let pending = answered(store::pending_charges(&shared.pool)).await?;
         metrics::charges_pending().set(pending.count as f64);
         metrics::charges_oldest_seconds().set(pending.oldest_seconds);
         let (began, claim, mut fault) = (Instant::now(), self.claim(), None);
         while began.elapsed() < SWEEP_MAX && !shared.shutdown.is_cancelled() {
             let claimed_at = Instant::now();
-            let due = store::claim_due_charges(&shared.pool, ASKED_TOGETHER_MAX, claim, ASKED_MAX).await?;
+            let due = answered(store::claim_due_charges(&shared.pool, ASKED_TOGETHER_MAX, claim, ASKED_MAX)).await?;
             if due.is_empty() {
                 break;
             }
@@ -98,7 +99,7 @@ impl Settlement {
         let payment = match charge.verdict.as_deref() {
             Some("SUCCEEDED") => Payment::Taken,
             Some(_) => Payment::Declined { reason: FOUND_TO_HAVE_FAILED.to_owned() },
-            None if charge.too_old => return self.give_up(charge).await,
+            None if charge.too_old => return answered(self.give_up(charge)).await,
             None => {
                 let Some(gateway) = &self.0.gateway else {
                     return self.ask_later(charge.charge_id, "is not configured", None).await;
@@ -119,7 +120,7 @@ impl Settlement {
 
     async fn finish(&self, charge_id: Uuid, payment: &Payment, gateway_id: Option<&str>) -> anyhow::Result<()> {
         let began = Instant::now();
-        let settled = self.0.books.settle(Timeouts::CHANGE, charge_id, payment, gateway_id).await;
+        let settled = answered(self.0.books.settle(Timeouts::CHANGE, charge_id, payment, gateway_id)).await;
         if let Some(receipts) = settled.context("settling a charge")? {
             record_outcomes(self.0.lanes.group().as_str(), receipts.iter(), began.elapsed());
             tell(&self.0.lanes, &receipts).await;
@@ -129,8 +130,7 @@ impl Settlement {
 
     async fn ask_later(&self, charge_id: Uuid, why: &str, gateway_id: Option<&str>) -> anyhow::Result<()> {
         tracing::warn!("what came of charge {charge_id} is not known: the gateway {why}; it will be asked again");
-        store::note_unknown_charge(&self.0.pool, charge_id, why, gateway_id, PAUSE).await?;
-        Ok(())
+        answered(store::note_unknown_charge(&self.0.pool, charge_id, why, gateway_id, PAUSE)).await
     }
 
     async fn give_up(&self, charge: &DueCharge) -> anyhow::Result<()> {

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use super::answered;
 use crate::clients::http::Target;
 use crate::clients::standard_webhooks::Signer;
 use record::Recorder;
@@ -94,7 +95,7 @@ impl OrderSync {
             if let Some(more) = self.room_for(SENDS_IN_FLIGHT_MAX) {
                 room.merge(more);
             }
-            let claimed = claim_due(&shared.pool, room.num_permits(), self.claim()).await?;
+            let claimed = answered(claim_due(&shared.pool, room.num_permits(), self.claim())).await?;
             if claimed.is_empty() {
                 return Ok(());
             }
@@ -112,7 +113,7 @@ impl OrderSync {
         let Some(room) = self.room_for(orders.len()) else {
             return Ok(());
         };
-        let claimed = claim_announced(&shared.pool, &orders, room.num_permits(), self.claim()).await?;
+        let claimed = answered(claim_announced(&shared.pool, &orders, room.num_permits(), self.claim())).await?;
         if !claimed.is_empty() && !shared.shutdown.is_cancelled() {
             metrics::sync_announced().increment(claimed.len() as u64);
             self.send_all(claimed, room);
@@ -169,7 +170,7 @@ impl OrderSync {
 /// # Errors
 /// When Postgres fails.
 pub async fn show_left(pool: &PgPool) -> anyhow::Result<()> {
-    let left = rows::left(pool).await?;
+    let left = answered(rows::left(pool)).await?;
     metrics::sync_backlog().set(left.backlog as f64);
     metrics::sync_overdue_seconds().set(left.overdue_seconds);
     metrics::sync_failures_open().set(left.failures_open as f64);

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::next_after;
 use crate::clients::http::Attempt;
 use crate::jobs::alerts::{self, Alert};
+use crate::jobs::answered;
 
 /// Attempts that one transaction notes at most.
 const TOGETHER_MAX: usize = 256;
@@ -70,7 +71,7 @@ impl Recorder {
 
 async fn write_until_it_works(pool: &PgPool, noted: &[Noted], delays: &RetryDelays) {
     for left in (0..TRIES).rev() {
-        match write(pool, noted, delays).await {
+        match answered(write(pool, noted, delays)).await {
             Ok(()) => return,
             Err(error) if left == 0 => tracing::error!(
                 "what came of {} orders that were sent could not be noted; they will be sent again: {error:#}",

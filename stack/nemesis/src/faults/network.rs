@@ -1,0 +1,56 @@
+//! The ways between any two that talk.
+
+use anyhow::{Context, Result};
+use chrono::Utc;
+use runtime::metrics::cron_job;
+
+use super::{LASTS, felt, pause};
+use crate::house::{Between, COPIES, House, Program};
+use crate::wire::{Trouble, Wire};
+
+/// What every worker does all the time beside the lines.
+const SWEEPS: [&str; 4] = [cron_job::ORDER_SYNC, cron_job::ALERTS, cron_job::MAILS, cron_job::SETTLEMENT];
+
+/// The same trouble on all wires between two, for a while. Not everybody uses each wire all the time: a door seldom asks
+/// Postgres.
+pub(super) async fn strike(house: &House, between: Between, trouble: Trouble) -> Result<()> {
+    let wires = house.wires(between);
+    let bitten = || wires.iter().map(Wire::bitten).sum::<u64>();
+    let before = bitten();
+    wires.iter().for_each(|wire| wire.set(trouble));
+    // Where seldom anybody goes, it takes until somebody does.
+    let felt = felt(&format!("{trouble:?} between {between:?}"), async || Ok(bitten() > before)).await;
+    pause(LASTS).await;
+    wires.iter().for_each(|wire| wire.set(Trouble::None));
+    felt
+}
+
+pub(super) async fn lose_commit_reply(house: &House) -> Result<()> {
+    let of_workers = house.wires(Between::ProgramsAndPostgres).last().context("the workers' wire to Postgres")?;
+    let before = of_workers.bitten();
+    of_workers.set(Trouble::LoseReplyTo(b"; commit"));
+    felt("the reply to a COMMIT to be lost", async || Ok(of_workers.bitten() > before)).await
+}
+
+/// Who waits for an answer over a connection that is dead must stop waiting by itself: every worker sweeps again.
+pub(super) async fn forget_postgres(house: &House) -> Result<()> {
+    strike(house, Between::ProgramsAndPostgres, Trouble::Forget).await?;
+    let over = Utc::now();
+    for copy in 0..COPIES {
+        for job in SWEEPS {
+            felt(&format!("workers {copy} to do {job} again"), async || {
+                Ok(last_success(house, copy, job).await.is_some_and(|at| at > over.timestamp_micros() as f64 / 1e6))
+            })
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+/// When a worker last did a sweep, in seconds since 1970.
+async fn last_success(house: &House, copy: usize, job: &str) -> Option<f64> {
+    let answer = house.ask_copy(Program::Workers, copy, "/metrics").await?;
+    let text = answer.text().await.ok()?;
+    let mut series = text.lines().filter(|line| line.starts_with("droplane_cron_last_success_seconds{"));
+    series.find(|line| line.contains(&format!("\"{job}\"")))?.rsplit(' ').next()?.parse().ok()
+}

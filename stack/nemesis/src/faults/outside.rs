@@ -1,0 +1,58 @@
+//! The world outside: it is asked nothing twice, followed nowhere, and read no further than need be.
+
+use anyhow::{Result, ensure};
+use reqwest::Method;
+use sandbox::{Mode, Target, Totals};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{LASTS, felt, pause};
+use crate::house::House;
+
+/// Shoppers who want to hear of a product.
+const LISTENERS: usize = 3;
+
+pub(super) async fn orders(house: &House, mode: Mode) -> Result<()> {
+    meet(house, Target::Orders, mode, |totals| totals.orders).await
+}
+
+pub(super) async fn gateway(house: &House, mode: Mode) -> Result<()> {
+    meet(house, Target::Gateway, mode, |totals| totals.payments).await
+}
+
+/// A part behaves like this for a while, and somebody meets it.
+async fn meet(house: &House, target: Target, mode: Mode, came: impl Fn(Totals) -> u64) -> Result<()> {
+    let totals = || house.world.arrived_totals();
+    house.world.set_fault(target, mode)?;
+    let before = totals();
+    let felt = felt(&format!("somebody to ask {target:?}"), async || Ok(came(totals()) > came(before))).await;
+    pause(LASTS).await;
+    house.world.set_fault(target, Mode::Ok)?;
+    let after = totals();
+    ensure!(after.followed == before.followed, "{} redirects were followed", after.followed - before.followed);
+    ensure!(after.drained == before.drained, "{} floods were read to their end", after.drained - before.drained);
+    felt
+}
+
+/// A product comes back while the mail server behaves like this, and those who want to hear of it do so later.
+pub(super) async fn mail(house: &House, mode: Mode) -> Result<()> {
+    let product = format!("M{}", Uuid::now_v7().simple());
+    let new = json!({"productId": product, "name": product, "price": 100, "stock": 0});
+    house.admin(Method::POST, "/products", Some(&new)).await?;
+    for number in 0..LISTENERS {
+        let wish = json!({"userId": format!("user{number}"), "email": format!("user{number}@example.com")});
+        let (status, body) = house.shopper(&format!("/api/products/{product}/restock-notification"), &wish).await?;
+        ensure!(status == 201, "a wish to be told was answered {status}: {body}");
+    }
+    let met = || {
+        let totals = house.world.arrived_totals();
+        totals.mails + totals.turned_away
+    };
+    house.world.set_fault(Target::Mail, mode)?;
+    let before = met();
+    house.admin(Method::POST, &format!("/products/{product}/stock"), Some(&json!({"delta": 1}))).await?;
+    let felt = felt("a mail to be sent", async || Ok(met() > before)).await;
+    pause(LASTS).await;
+    house.world.set_fault(Target::Mail, Mode::Ok)?;
+    felt
+}

@@ -1,0 +1,118 @@
+//! Redis.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use runtime::fault_points::Point;
+use serde_json::json;
+
+use super::processes::wake_workers;
+use super::{LASTS, Struck, felt, pause};
+use crate::house::{House, LEASE, Program};
+use crate::load::WIDE;
+
+/// As long as a Redis that is busy with its disk; a client of the crate `redis` gives up after 500 ms by default.
+const STALL: Duration = Duration::from_millis(600);
+const STALLS: usize = 3;
+
+pub(super) async fn kill(house: &House) -> Result<()> {
+    house.redis().kill9();
+    pause(LASTS).await;
+    house.redis().start_again()
+}
+
+pub(super) async fn stall(house: &House) -> Result<()> {
+    for _ in 0..STALLS {
+        house.redis().sigstop();
+        pause(STALL).await;
+        house.redis().sigcont();
+        pause(STALL).await;
+    }
+    Ok(())
+}
+
+pub(super) async fn flush_scripts(house: &House) -> Result<()> {
+    let before = errors(house, "NOSCRIPT")?;
+    house.redis().command(&["SCRIPT", "FLUSH"])?;
+    felt("a script to be missed", async || Ok(errors(house, "NOSCRIPT")? > before)).await
+}
+
+pub(super) async fn fill(house: &House) -> Result<()> {
+    let before = errors(house, "OOM")?;
+    house.redis().command(&["CONFIG", "SET", "maxmemory", "1"])?;
+    let felt = felt("Redis to refuse", async || Ok(errors(house, "OOM")? > before)).await;
+    pause(LASTS).await;
+    house.redis().command(&["CONFIG", "SET", "maxmemory", "0"])?;
+    felt
+}
+
+/// A Redis that must keep everything and cannot write it ends by itself, as whoever watches over it sees.
+pub(super) async fn fill_disk(house: &House) -> Result<Struck> {
+    let Some(disks) = &house.disks else {
+        return Ok(Struck::Skipped("Redis has no disk that can be filled".to_owned()));
+    };
+    disks.redis.fill()?;
+    let felt = felt("Redis to end for want of disk", async || Ok(!house.redis().is_running())).await;
+    pause(LASTS).await;
+    disks.redis.free()?;
+    felt?;
+    house.redis().start_again()?;
+    Ok(Struck::Felt)
+}
+
+/// Somebody starts Redis with other settings: nothing may be accepted. What was accepted before is in the file that it does
+/// not read, and comes back with it.
+pub(super) async fn without_aof(house: &House) -> Result<()> {
+    {
+        let mut redis = house.redis();
+        redis.stop();
+        redis.set_append_only(false);
+        redis.start_again()?;
+    }
+    let refused = refuses(house).await;
+    {
+        let mut redis = house.redis();
+        redis.stop();
+        redis.set_append_only(true);
+        redis.start_again()?;
+    }
+    refused?;
+    house.ready(Program::Api, 0).await
+}
+
+async fn refuses(house: &House) -> Result<()> {
+    house.no_longer_ready(Program::Api, 0).await?;
+    felt("the door to say why", async || {
+        let Some(answer) = house.ask_copy(Program::Api, 0, "/readyz").await else { return Ok(false) };
+        Ok(answer.text().await.unwrap_or_default().contains("appendonly"))
+    })
+    .await?;
+    let claim = json!({"userId": "nobody-is-told-yes"});
+    let (status, body) = house.shopper(&format!("/api/coupons/{WIDE}/issue"), &claim).await?;
+    ensure!(status == 503, "a claim was answered {status} by a door whose Redis keeps nothing: {body}");
+    pause(LASTS).await;
+    Ok(())
+}
+
+pub(super) fn lose(house: &House) -> Result<()> {
+    house.has_lost.store(true, Ordering::Relaxed);
+    house.redis().command(&["FLUSHALL"])?;
+    Ok(())
+}
+
+pub(super) async fn lose_under_zombie(house: &House) -> Result<()> {
+    house.arm(Point::BeforeTransaction, "STOP")?;
+    felt("somebody to stop with a batch", async || Ok(house.was_reached(Point::BeforeTransaction))).await?;
+    lose(house)?;
+    pause(LEASE * 3).await;
+    wake_workers(house).await
+}
+
+/// How often Redis has answered with this error.
+fn errors(house: &House, name: &str) -> Result<u64> {
+    let stats = house.redis().command(&["INFO", "errorstats"])?;
+    let count =
+        stats.lines().find_map(|line| line.strip_prefix("errorstat_")?.strip_prefix(name)?.strip_prefix(":count="));
+    Ok(count.and_then(|count| count.trim().parse().ok()).unwrap_or_default())
+}

@@ -1,0 +1,71 @@
+//! How the programs are started, each with its end of every wire.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use runtime::fault_points::FOLDER_VARIABLE;
+use sandbox::Sandbox;
+use stack::{Launch, free_port};
+
+use super::{ADMIN_TOKEN, Copy, LEASE, SYNC_SECRET, Wires};
+
+pub(super) struct Launches<'a> {
+    pub program: &'a Path,
+    pub folder: &'a Path,
+    pub wires: &'a Wires,
+    /// Postgres' own address, of which a wire takes the port's place.
+    pub url: String,
+    pub world: &'a Sandbox,
+    pub more: &'a [(&'a str, String)],
+}
+
+impl Launches<'_> {
+    fn launch(&self, name: &str, number: usize, wire: usize, metrics_port: u16) -> Result<Launch> {
+        let redis = format!("redis://{}", self.wires.redis[wire].address);
+        let (before, after) = self.url.rsplit_once(':').context("Postgres' port")?;
+        let database = after.split_once('/').map_or("", |(_, database)| database);
+        let postgres = format!("{before}:{}/{database}", self.wires.postgres[wire].address.port());
+        let mut launch = Launch::new(self.program, self.folder.join(format!("{name}-{number}.log")))
+            .only_env()
+            .arg(name)
+            .env("DATABASE_URL", postgres)
+            .env("REDIS_URL", redis)
+            .env("METRICS_ADDR", format!("127.0.0.1:{metrics_port}"))
+            .env("LANE_LEASE", format!("{}s", LEASE.as_secs()))
+            .env("RUST_LOG", "info,workers=debug")
+            .env(FOLDER_VARIABLE, self.folder.join("points"));
+        for (name, value) in self.more {
+            launch = launch.env(*name, value);
+        }
+        Ok(launch)
+    }
+
+    pub fn api(&self, number: usize, port: u16) -> Result<Copy> {
+        let metrics_port = free_port();
+        let launch = self
+            .launch("serve-api", number, 0, metrics_port)?
+            .env("API_ADDR", format!("127.0.0.1:{port}"))
+            .env("AUTH_MODE", "off")
+            .env("RATE_LIMIT_PER_USER", "off")
+            .env("MIGRATE_ON_START", "false")
+            .env("ADMIN_TOKEN", ADMIN_TOKEN);
+        Copy::start(launch, metrics_port)
+    }
+
+    pub fn workers(&self, number: usize) -> Result<Copy> {
+        let metrics_port = free_port();
+        let launch = self
+            .launch("serve-workers", number, 1, metrics_port)?
+            .env("ORDER_SYNC_URL", format!("http://{}/orders", self.wires.orders[0].address))
+            .env("ORDER_SYNC_SECRET", SYNC_SECRET)
+            .env("ORDER_SYNC_TIMEOUT", "2s")
+            .env("ORDER_SYNC_RETRY_DELAYS", "1s,1s,1s")
+            .env("PAYMENT_GATEWAY_URL", format!("http://{}", self.wires.gateway[0].address))
+            .env("PAYMENT_GATEWAY_SECRET", "sk_test_any")
+            .env("PAYMENT_GATEWAY_TIMEOUT", "2s")
+            .env("SMTP_URL", self.world.smtp_url())
+            .env("ALERT_EMAIL", "operators@example.com")
+            .env("ALERT_WEBHOOK_URL", format!("{}/alerts", self.world.url()));
+        Copy::start(launch, metrics_port)
+    }
+}
