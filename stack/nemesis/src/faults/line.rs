@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use common::{Group, RequestId};
-use lanes::{Append, Lanes, LineLimits, Link};
+use lanes::{Append, Lanes, LineLimits, Link, Servers};
 use reqwest::Method;
 use runtime::archive::PostgresArchive;
 use tokio::time::Instant;
@@ -68,12 +68,13 @@ pub(super) async fn poison(house: &House, lane: &Lane<'_>) -> Result<()> {
     let limits = LineLimits::new(LINE_MAX);
     let archive = Arc::new(PostgresArchive::new(house.pool.clone()));
     let url = house.redis().url();
-    let lanes = Lanes::new(Link::new(&url, vec![line.clone()], limits, archive, None)?, line, limits);
+    let link = Link::new(Servers::new(&url, None)?, vec![line.clone()], limits, archive, None, 0);
+    let lanes = Lanes::new(link, line, limits);
     let ends = Instant::now() + LOOKED_AT;
     for _ in 0..POISON_MAX {
         let id = RequestId::new(Uuid::now_v7(), group).as_uuid();
         let lane = vec![name.parse().context("a lane")?];
-        let append = Append { id, lanes: lane, key: None, gate: None, envelope: UNREADABLE.to_vec() };
+        let append = Append { id, lanes: lane, key: None, gate: None, quota: None, envelope: UNREADABLE.to_vec() };
         lanes.append(&[append]).await.context("appending what cannot be read")?;
         felt("what cannot be read to be set aside", async || {
             let parked = "select exists (select from parked_commands join requests using (request_id)
