@@ -47,7 +47,7 @@ impl Scene {
     async fn wait_until_given_back(&self) {
         wait_for_async("the sessions to be given back", SOON, async || {
             let servers = self.pgbouncer.console("show servers").ok()?;
-            servers.iter().all(|row| row.get(4).is_some_and(|state| state.as_deref() == Some("idle"))).then_some(())
+            servers.iter().flatten().all(|value| value.as_deref() != Some("active")).then_some(())
         })
         .await;
     }
