@@ -77,7 +77,7 @@ async fn browse(shop: &Shop) {
         "/coupons",
         "/users",
         "/lanes",
-        "/requests",
+        "/requests?userId=user1",
         "/charges",
         "/sync-failures",
         "/alerts",

@@ -5,6 +5,7 @@
 
 mod few_sessions;
 #[path = "../several_redis/load.rs"]
+#[expect(dead_code, reason = "not every test needs all that a shopper remembers")]
 mod load;
 #[path = "../whole_path/mail_server.rs"]
 #[expect(dead_code, reason = "not every test needs all that a mail server can do")]
