@@ -43,7 +43,7 @@ use anyhow::Context;
 use lanes::{LineLimits, Link};
 use runtime::admin_listener::{AdminListener, Sample};
 use runtime::archive::PostgresArchive;
-use runtime::config::API_METRICS_ADDR;
+use runtime::config::{API_METRICS_ADDR, DatabasePooler};
 use runtime::limits::API_POOL_CONNECTIONS;
 use runtime::metrics::{Known, Process, redis_script_errors, redis_script_seconds};
 use runtime::readiness::Readiness;
@@ -65,6 +65,10 @@ use state::{AppState, Parts};
 use terms::AllTerms;
 use wait::Waiters;
 
+/// The lock of a migration is one of the session.
+const MIGRATES_THROUGH_POOLER: &str = "DATABASE_POOLER=transaction needs MIGRATE_ON_START=false: the migrations cannot go through such a pooler; \
+     run `api migrate` against Postgres itself";
+
 /// Serves until SIGTERM or SIGINT, then answers whoever waits and returns. Logging and the TLS provider are the
 /// caller's to start.
 ///
@@ -72,6 +76,9 @@ use wait::Waiters;
 /// A sentence when the configuration cannot work, an address is taken, Redis cannot keep what it accepts, or the
 /// migrations contradict the database.
 pub async fn run(config: ApiConfig) -> anyhow::Result<()> {
+    let migrates_through_pooler =
+        config.door.migrate_on_start && config.services.database_pooler == DatabasePooler::Transaction;
+    anyhow::ensure!(!migrates_through_pooler, MIGRATES_THROUGH_POOLER);
     let allow_private_http = config.targets.allow_private_http_targets;
     traces::start(&config.telemetry, allow_private_http, "droplane-api", Beginner::Sampled)?;
     let auth = Auth::new(&config.auth, config.door.api_addr, allow_private_http)?;
@@ -87,7 +94,13 @@ pub async fn run(config: ApiConfig) -> anyhow::Result<()> {
     let recorder = metrics::install(Process::Api, &known_series(coupon_groups))?;
     let shutdown = lifecycle::shutdown_signal()?;
 
-    let pool = postgres::pool(config.services.database_url.expose(), API_POOL_CONNECTIONS, "droplane api")?;
+    let services = &config.services;
+    let pool = postgres::pool_behind(
+        services.database_pooler,
+        services.database_url.expose(),
+        API_POOL_CONNECTIONS,
+        "droplane api",
+    )?;
     let durability = Arc::new(DurabilityWatch::new(config.services.queue_durability, config.door.queue_min_replicas));
     let terms = Arc::new(AllTerms::new(pool.clone()));
     let archive = WatchedArchive {

@@ -48,6 +48,10 @@ pub struct ServicesArgs {
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true, value_parser = Secret::required)]
     pub database_url: Secret,
 
+    /// What stands between us and Postgres
+    #[arg(long, env = "DATABASE_POOLER", value_enum, default_value_t = DatabasePooler::None)]
+    pub database_pooler: DatabasePooler,
+
     /// Redis: redis://host:port, rediss://… or redis+unix:///path/to/socket; several nodes of a Cluster, or Sentinels, with commas
     #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true, value_parser = Secret::required)]
     pub redis_url: Secret,
@@ -69,6 +73,15 @@ impl ServicesArgs {
     pub fn redis_servers(&self) -> Result<lanes::Servers, lanes::Error> {
         lanes::Servers::new(self.redis_url.expose(), self.redis_sentinel_master.as_deref())
     }
+}
+
+/// What stands between us and Postgres.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DatabasePooler {
+    /// Nothing that a session would notice: Postgres itself, or a pooler that keeps prepared statements
+    None,
+    /// A pooler that lends a session of Postgres for one transaction, and knows nothing of prepared statements
+    Transaction,
 }
 
 /// What is demanded of Redis before a request is accepted.

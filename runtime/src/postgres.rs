@@ -1,19 +1,22 @@
 //! Postgres: the pool, transactions that cannot last for ever, the schema, and what an error means for a batch.
 
+mod alone;
 mod fault;
 mod schema;
+mod sessions;
 mod transaction;
 
+pub use alone::{Alone, alone};
 pub use fault::{Fault, classify, violated_unique_constraint};
 pub use schema::{SchemaError, SchemaState, grant_rights, migrate, migrate_within, schema_is_current, schema_state};
 pub use transaction::{Timeouts, Transaction, begin, begin_snapshot};
 
+use crate::config::DatabasePooler;
 use crate::limits::{
-    POOL_ACQUIRE_TIMEOUT_SECONDS, POOL_IDLE_TIMEOUT_SECONDS, POOL_LIFETIME_SECONDS, POOL_REST_BEFORE_PING_SECONDS,
-    SESSION_CLEANUP_MAX_SECONDS, SESSION_STATEMENT_TIMEOUT_SECONDS, STATEMENT_CACHE_STATEMENTS,
+    POOL_ACQUIRE_TIMEOUT_SECONDS, POOL_IDLE_TIMEOUT_SECONDS, POOL_LIFETIME_SECONDS, STATEMENT_CACHE_STATEMENTS,
 };
+use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, Executor, PgPool};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -36,46 +39,41 @@ pub struct DatabaseUrlError(#[source] Option<sqlx::Error>);
 /// # Errors
 /// When the address is none of Postgres, or cannot be parsed; reaching the server is not tried here.
 pub fn pool(url: &str, max_connections: u32, application_name: &str) -> Result<PgPool, DatabaseUrlError> {
+    pool_behind(DatabasePooler::None, url, max_connections, application_name)
+}
+
+/// [`pool`], with something in between. Behind a pooler of transactions the pool itself only reads: a statement that changes
+/// something goes through [`begin`] or [`alone`].
+///
+/// # Errors
+/// As [`pool`].
+pub fn pool_behind(
+    pooler: DatabasePooler,
+    url: &str,
+    max_connections: u32,
+    application_name: &str,
+) -> Result<PgPool, DatabaseUrlError> {
     if !SCHEMES.iter().any(|scheme| url.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))) {
         return Err(DatabaseUrlError(None));
     }
-    let options = PgConnectOptions::from_str(url)
+    let server = PgConnectOptions::from_str(url)
         .map_err(|error| DatabaseUrlError(Some(error)))?
         .application_name(application_name)
-        .statement_cache_capacity(STATEMENT_CACHE_STATEMENTS)
         // The shop has no floats, and PgBouncer refuses clients that ask for this setting.
         .extra_float_digits(None);
-    Ok(PgPoolOptions::new()
+    let options = PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(Duration::from_secs(POOL_ACQUIRE_TIMEOUT_SECONDS))
         .idle_timeout(Duration::from_secs(POOL_IDLE_TIMEOUT_SECONDS))
         .max_lifetime(Duration::from_secs(POOL_LIFETIME_SECONDS))
-        .test_before_acquire(false)
-        .before_acquire(|connection, rest| {
-            Box::pin(async move {
-                if rest.idle_for >= Duration::from_secs(POOL_REST_BEFORE_PING_SECONDS) {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        .after_release(|connection, _| {
-            Box::pin(async move {
-                // A caller that gave up may have left an answer on its way. Without a bound, sqlx would wait for it
-                // on a network that swallows everything, for as long as the kernel tries, and so lose the place.
-                let limit = Duration::from_secs(SESSION_CLEANUP_MAX_SECONDS);
-                Ok(matches!(tokio::time::timeout(limit, connection.flush()).await, Ok(Ok(()))))
-            })
-        })
-        .after_connect(|connection, _| {
-            Box::pin(async move {
-                let bound_session = format!(
-                    "set statement_timeout = '{SESSION_STATEMENT_TIMEOUT_SECONDS}s'; \
-                     set idle_in_transaction_session_timeout = '{SESSION_STATEMENT_TIMEOUT_SECONDS}s'"
-                );
-                connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(bound_session))).await?;
-                Ok(())
-            })
-        })
-        .connect_lazy_with(options))
+        .test_before_acquire(false);
+    Ok(match pooler {
+        DatabasePooler::None => {
+            sessions::lasting(options).connect_lazy_with(server.statement_cache_capacity(STATEMENT_CACHE_STATEMENTS))
+        }
+        // What was prepared on one session of the server is not there on the next one.
+        DatabasePooler::Transaction => {
+            sessions::standing(options).connect_lazy_with(server.statement_cache_capacity(0))
+        }
+    })
 }

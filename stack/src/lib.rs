@@ -7,6 +7,7 @@
 mod account;
 mod home;
 mod install;
+mod pgbouncer;
 mod ports;
 mod postgres;
 mod process;
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 pub use install::package_program;
+pub use pgbouncer::PgBouncer;
 pub use ports::free_port;
 pub use postgres::{Postgres, PostgresOptions, Row, Shutdown, as_role, fresh_database};
 pub use process::{Launch, Process};

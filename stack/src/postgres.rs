@@ -1,7 +1,7 @@
 //! A private Postgres.
 
 mod cluster;
-mod query;
+pub(crate) mod query;
 mod shared;
 
 use std::path::{Path, PathBuf};
@@ -135,7 +135,7 @@ impl Postgres {
         Ok(())
     }
 
-    fn sockets(&self) -> &Path {
+    pub(crate) fn sockets(&self) -> &Path {
         self.socket_home.as_ref().unwrap_or(&self.home).path()
     }
 
@@ -242,7 +242,7 @@ impl Drop for Postgres {
     }
 }
 
-fn socket_name(port: u16) -> String {
+pub(crate) fn socket_name(port: u16) -> String {
     format!(".s.PGSQL.{port}")
 }
 

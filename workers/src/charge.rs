@@ -11,7 +11,7 @@ use common::{ChargeBalance, Command, Outcome, Payment, Receipt, Refusal, Request
 use lanes::{Batch, Decided, Entry, Lanes};
 use runtime::causes::chain;
 use runtime::fault_points::{Point, reached};
-use runtime::postgres::{Timeouts, Transaction, begin};
+use runtime::postgres::{Timeouts, Transaction, alone, begin};
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
@@ -88,7 +88,8 @@ impl Shop {
                         None
                     }
                     None => {
-                        self.try_to("hastening a charge", entry.id, store::hasten_charge(&self.pool, entry.id)).await;
+                        self.try_to("hastening a charge", entry.id, store::hasten_charge(alone(&self.pool), entry.id))
+                            .await;
                         None
                     }
                 }

@@ -222,8 +222,7 @@ impl Shop {
     /// Holds the group instead of parking one more command, if too many were parked lately.
     pub(crate) async fn holds_instead_of_parking(&self, batch: &Batch) -> Result<bool, BatchFault> {
         let group = batch.group.as_str();
-        let mut connection = self.pool.acquire().await.map_err(BatchFault::begin)?;
-        if store::parked_lately(&mut connection, group).await? < PARKED_PER_MINUTE_MAX {
+        if store::parked_lately(&self.pool, group).await? < PARKED_PER_MINUTE_MAX {
             return Ok(false);
         }
         if store::hold_group(&self.pool, group, &self.name).await? {

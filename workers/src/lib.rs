@@ -33,7 +33,7 @@ use lanes::{ClaimLimits, LaneBackend, LaneBackendOptions, Lanes, LineLimits, Lin
 use runtime::{
     admin_listener::AdminListener,
     archive::PostgresArchive,
-    config::{QueueDurability, WORKERS_METRICS_ADDR},
+    config::{DatabasePooler, QueueDurability, WORKERS_METRICS_ADDR},
     lifecycle,
     limits::{DRAIN_MAX, workers_pool_connections},
     line_gauges::keep_line_gauges,
@@ -93,7 +93,13 @@ pub async fn run(config: WorkersConfig) -> anyhow::Result<()> {
 
     let in_flight = config.lane.concurrency * u32::try_from(groups.len()).expect("there are at most 64 groups and one");
     let connections = workers_pool_connections(in_flight + TRANSACTIONS_MAX);
-    let pool = postgres::pool(config.services.database_url.expose(), connections, "droplane-workers")?;
+    let services = &config.services;
+    let pool = postgres::pool_behind(
+        services.database_pooler,
+        services.database_url.expose(),
+        connections,
+        "droplane-workers",
+    )?;
     let limits = LineLimits::new(config.lane.max_depth);
     let servers = config.services.redis_servers().context("REDIS_URL")?;
     let archive = Arc::new(PostgresArchive::new(pool.clone()));
@@ -310,9 +316,9 @@ async fn redis_is_durable(link: Link, demanded: QueueDurability) -> Result<Optio
 /// # Errors
 /// When Postgres cannot be asked.
 #[expect(clippy::print_stdout, reason = "the verdict is what was asked for")]
-pub async fn run_audit(database_url: &str) -> anyhow::Result<ExitCode> {
+pub async fn run_audit(database_url: &str, pooler: DatabasePooler) -> anyhow::Result<ExitCode> {
     lifecycle::install_tls_provider();
-    let pool = postgres::pool(database_url, 1, "droplane-audit")?;
+    let pool = postgres::pool_behind(pooler, database_url, 1, "droplane-audit")?;
     let report = audit::audit(&pool).await?;
     println!("{}", serde_json::to_string_pretty(&report)?);
     Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches};
-use runtime::config::{Secret, WORKERS_METRICS_ADDR, with_secret_files};
+use runtime::config::{DatabasePooler, Secret, WORKERS_METRICS_ADDR, with_secret_files};
 use runtime::health::{self, HEALTH, HealthArgs};
 use workers::WorkersConfig;
 
@@ -17,6 +17,9 @@ struct AuditArgs {
     /// Postgres: postgres://user@host/database, or postgres:///database?host=/socket/folder
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
     database_url: Secret,
+    /// What stands between us and Postgres
+    #[arg(long, env = "DATABASE_POOLER", value_enum, default_value_t = DatabasePooler::None)]
+    database_pooler: DatabasePooler,
 }
 
 /// Built by hand, because the arguments of working are demanded only when nothing else is asked for.
@@ -54,7 +57,7 @@ fn main() -> ExitCode {
 
 fn audit(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let args = AuditArgs::from_arg_matches(matches)?;
-    threads()?.block_on(workers::run_audit(args.database_url.expose()))
+    threads()?.block_on(workers::run_audit(args.database_url.expose(), args.database_pooler))
 }
 
 fn ask_health(matches: &ArgMatches) -> anyhow::Result<ExitCode> {

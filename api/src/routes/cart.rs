@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use common::limits::{MAX_CART_LINES, MAX_QUANTITY_PIECES};
 use common::{InsufficientItem, ProductId, Refusal, UserId, Won};
-use runtime::postgres::{Timeouts, Transaction, begin};
+use runtime::postgres::{Timeouts, Transaction, alone, begin};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -212,7 +212,7 @@ async fn remove(
     let removed = sqlx::query("delete from cart_items where user_id = $1 and product_id = $2")
         .bind(user_id.as_str())
         .bind(product_id.as_str())
-        .execute(&state.pool)
+        .execute(alone(&state.pool))
         .await?;
     if removed.rows_affected() == 0 { Err(not_in_cart(&product_id)) } else { Ok(StatusCode::NO_CONTENT) }
 }

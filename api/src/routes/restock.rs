@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use common::limits::MAX_EMAIL_CHARS;
 use common::{ProductId, UserId};
+use runtime::postgres::alone;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -81,7 +82,7 @@ async fn register(
     .bind(product_id.as_str())
     .bind(&email)
     .bind(user_id.as_str())
-    .fetch_one(&state.pool)
+    .fetch_one(alone(&state.pool))
     .await?;
     if !known {
         return Err(not_found(&product_id));

@@ -53,6 +53,13 @@ async fn whoever_sends_while_the_door_closes_is_answered_and_told_so() {
 }
 
 #[tokio::test]
+async fn migrations_through_a_pooler_of_transactions_are_refused() {
+    let mut shop = Plan::default().env("DATABASE_POOLER", "transaction").env("MIGRATE_ON_START", "true").start();
+    assert!(!shop.wait_for_exit().success());
+    assert!(shop.api.log().contains("DATABASE_POOLER=transaction needs MIGRATE_ON_START=false"), "{}", shop.api.log());
+}
+
+#[tokio::test]
 async fn every_route_that_is_measured_is_there() {
     // Nobody is there, but then the route is.
     let shop = Plan::default().env("DEMO_TOKENS_URL", "http://127.0.0.1:9/tokens").open().await;

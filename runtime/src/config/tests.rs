@@ -61,6 +61,7 @@ fn the_variables_and_their_defaults_are_those_of_the_contract() {
         ("API_ADDR", "127.0.0.1:8080"),
         ("AUTH_MODE", "jwt"),
         ("COUPON_GROUPS", "1"),
+        ("DATABASE_POOLER", "none"),
         ("DATABASE_URL", ""),
         ("DEMO_TOKENS_URL", ""),
         ("HUMAN_CHECK_SECRET", ""),

@@ -1,9 +1,11 @@
 //! Transactions whose every wait ends: the session is closed by Postgres itself when we are stopped, starved or gone.
 
+use super::sessions::{CLEANUP_MAX, begin_standing, is_standing};
 use crate::limits::{
-    CHANGE_LOCK_TIMEOUT_MS, CHANGE_STATEMENT_TIMEOUT_MS, SESSION_CLEANUP_MAX_SECONDS,
+    CHANGE_LOCK_TIMEOUT_MS, CHANGE_STATEMENT_TIMEOUT_MS, SESSION_STATEMENT_TIMEOUT_SECONDS,
     SNAPSHOT_STATEMENT_TIMEOUT_SECONDS,
 };
+use futures::TryStreamExt;
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, Postgres, raw_sql};
 use std::io;
@@ -36,6 +38,13 @@ impl Timeouts {
         statement: Duration::from_secs(SNAPSHOT_STATEMENT_TIMEOUT_SECONDS),
         lock: Duration::from_millis(CHANGE_LOCK_TIMEOUT_MS),
         idle_in_transaction: Duration::from_secs(SNAPSHOT_STATEMENT_TIMEOUT_SECONDS),
+    };
+
+    /// A single statement that changes something: what bounds a session bounds it, whether it works or waits.
+    pub const ALONE: Timeouts = Timeouts {
+        statement: Duration::from_secs(SESSION_STATEMENT_TIMEOUT_SECONDS),
+        lock: Duration::from_secs(SESSION_STATEMENT_TIMEOUT_SECONDS),
+        idle_in_transaction: Duration::from_secs(SESSION_STATEMENT_TIMEOUT_SECONDS),
     };
 
     /// A batch that holds a lease: nothing is longer than half of the lease. So a worker that is stopped in the middle
@@ -101,13 +110,22 @@ pub async fn begin_snapshot(pool: &PgPool, timeouts: Timeouts) -> Result<Transac
 
 async fn open(pool: &PgPool, timeouts: Timeouts, isolation: &str) -> Result<Transaction, sqlx::Error> {
     let mut transaction = Transaction { session: Some(pool.acquire().await?) };
-    let statements = AssertSqlSafe(timeouts.begin_statements(isolation));
+    let mut statements = timeouts.begin_statements(isolation);
+    if is_standing(&transaction) {
+        // In the same message, so that the session of the server stays ours.
+        statements.insert_str(0, "rollback; ");
+    }
     // The server's own time-outs begin with this answer, so until it is here only our clock counts.
-    match timeout(timeouts.statement, transaction.execute(raw_sql(statements))).await {
+    match timeout(timeouts.statement, transaction.execute(raw_sql(AssertSqlSafe(statements)))).await {
         Ok(opened) => opened.map(|_| transaction),
         Err(_) => Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())),
     }
 }
+
+/// In a failed transaction the first statement is refused, and the second is not reached.
+const COMMIT: &str = "select 1; commit";
+/// So many statements of [`COMMIT`] are done once it is committed.
+const COMMIT_STATEMENTS: usize = 2;
 
 impl Transaction {
     /// Commits. Only `Ok` says that it is done; after an error that is [`super::Fault::Transient`] it may or may not be.
@@ -116,8 +134,23 @@ impl Transaction {
     /// Also when an earlier statement failed and its error was overlooked: Postgres itself would answer such a
     /// commit with a silent rollback.
     pub async fn commit(mut self) -> Result<(), sqlx::Error> {
-        // In a failed transaction the first statement is refused, and the second is not reached.
-        self.execute(raw_sql("select 1; commit")).await?;
+        let statements = self.and_stand(COMMIT);
+        let mut answers = self.execute_many(raw_sql(AssertSqlSafe(statements)));
+        let mut done = 0;
+        let ended = loop {
+            match answers.try_next().await {
+                Ok(Some(_)) => done += 1,
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        drop(answers);
+        match ended {
+            Err(error) if done < COMMIT_STATEMENTS => return Err(error),
+            // It is committed, whatever came of the session.
+            Err(_) => self.session.as_mut().expect(OPEN).close_on_drop(),
+            Ok(()) => {}
+        }
         self.session = None;
         Ok(())
     }
@@ -127,9 +160,15 @@ impl Transaction {
     /// # Errors
     /// When the server does not answer; the session is then closed, which rolls back, too.
     pub async fn rollback(mut self) -> Result<(), sqlx::Error> {
-        self.execute(raw_sql("rollback")).await?;
+        let statements = self.and_stand("rollback");
+        self.execute(raw_sql(AssertSqlSafe(statements))).await?;
         self.session = None;
         Ok(())
+    }
+
+    /// The statements that end the transaction, and those that leave the session as its pool expects it back.
+    fn and_stand(&self, end: &str) -> String {
+        if is_standing(self) { format!("{end}; {}", begin_standing()) } else { end.to_owned() }
     }
 }
 
@@ -152,8 +191,11 @@ const OPEN: &str = "a transaction has its session until it ends";
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        if let Some(session) = self.session.take() {
-            tokio::spawn(clean(session));
+        match self.session.take() {
+            // Its pool rolls back, once it is there again.
+            Some(session) if is_standing(&session) => drop(session),
+            Some(session) => drop(tokio::spawn(clean(session))),
+            None => {}
         }
     }
 }
@@ -161,8 +203,7 @@ impl Drop for Transaction {
 /// Gives the session back without its transaction, or closes it. What was on its way when the transaction was dropped
 /// is waited for first; a server that cannot be reached must not keep a place of the pool occupied.
 async fn clean(mut session: PoolConnection<Postgres>) {
-    let limit = Duration::from_secs(SESSION_CLEANUP_MAX_SECONDS);
-    let rolled_back = timeout(limit, session.execute(raw_sql("rollback"))).await;
+    let rolled_back = timeout(CLEANUP_MAX, session.execute(raw_sql("rollback"))).await;
     if !matches!(rolled_back, Ok(Ok(_))) {
         session.close_on_drop();
     }

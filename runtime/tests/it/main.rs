@@ -3,7 +3,9 @@
 mod admin_listener;
 mod archive;
 mod lifecycle;
+mod postgres_commit;
 mod postgres_fault;
+mod postgres_pooler;
 mod postgres_schema;
 mod postgres_session;
 mod redis_durability;

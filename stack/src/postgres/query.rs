@@ -20,7 +20,7 @@ const PROTOCOL_VERSION: i32 = 196_608;
 pub type Row = Vec<Option<String>>;
 
 /// Runs one or more statements and gives the rows of all of them.
-pub(super) fn query(socket: &Path, user: &str, database: &str, sql: &str) -> Result<Vec<Row>> {
+pub(crate) fn query(socket: &Path, user: &str, database: &str, sql: &str) -> Result<Vec<Row>> {
     let mut stream = connect(socket, user, database)?;
     let mut body = sql.as_bytes().to_vec();
     body.push(0);
@@ -31,7 +31,7 @@ pub(super) fn query(socket: &Path, user: &str, database: &str, sql: &str) -> Res
 }
 
 /// Whether the server lets us in.
-pub(super) fn is_ready(socket: &Path, user: &str) -> bool {
+pub(crate) fn is_ready(socket: &Path, user: &str) -> bool {
     connect(socket, user, "postgres").is_ok_and(|mut stream| {
         // It is ready whether or not it hears the good-bye.
         let _ = send(&mut stream, Some(b'X'), &[]);

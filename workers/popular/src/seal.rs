@@ -1,7 +1,7 @@
 //! Sealing: counting the hours to which nothing can be added any more.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use runtime::postgres::{Timeouts, Transaction, begin};
+use runtime::postgres::{Timeouts, Transaction, alone, begin};
 use sqlx::PgPool;
 
 use crate::limits::{KEPT_HOURS, SEAL_AFTER_END_SECONDS, SEAL_STEP_HOURS};
@@ -15,7 +15,7 @@ pub async fn seal_hours(pool: &PgPool) -> Result<i64, sqlx::Error> {
     let complete = complete_until(pool, SEAL_AFTER_END_SECONDS).await?;
     sqlx::query("insert into sealed_hours (until) values ($1) on conflict do nothing")
         .bind(complete - TimeDelta::hours(KEPT_HOURS))
-        .execute(pool)
+        .execute(alone(pool))
         .await?;
     let mut hours = 0;
     while let Some(sealed) = seal_step(pool, complete).await? {

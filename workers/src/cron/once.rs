@@ -1,6 +1,7 @@
 //! One row for each job and tick: whoever writes it does the job.
 
 use chrono::{DateTime, Utc};
+use runtime::postgres::alone;
 use sqlx::PgPool;
 
 /// How long it is remembered who took a tick. It only has to outlive the differences of clocks; the rest is for whoever
@@ -16,7 +17,7 @@ pub(super) async fn take(pool: &PgPool, job: &str, tick: DateTime<Utc>, worker: 
         .bind(job)
         .bind(tick)
         .bind(worker)
-        .execute(pool)
+        .execute(alone(pool))
         .await?;
     Ok(taken.rows_affected() == 1)
 }
@@ -27,7 +28,7 @@ pub(super) async fn end(pool: &PgPool, job: &str, tick: DateTime<Utc>, error: Op
         .bind(job)
         .bind(tick)
         .bind(error)
-        .execute(pool)
+        .execute(alone(pool))
         .await?;
     sqlx::query(
         "delete from cron_runs
@@ -40,7 +41,7 @@ pub(super) async fn end(pool: &PgPool, job: &str, tick: DateTime<Utc>, error: Op
     .bind(job)
     .bind(REMEMBERED_DAYS)
     .bind(FORGOTTEN_MAX_ROWS)
-    .execute(pool)
+    .execute(alone(pool))
     .await?;
     Ok(())
 }

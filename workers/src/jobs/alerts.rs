@@ -8,7 +8,7 @@ use anyhow::Context;
 use reqwest::header::HeaderMap;
 use runtime::config::AlertArgs;
 use runtime::metrics::{self, alert_kind};
-use runtime::postgres::Transaction;
+use runtime::postgres::{Transaction, alone};
 use serde_json::{Map, Value, json};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -294,7 +294,7 @@ impl Alerts {
         )
         .bind(claimed.iter().map(|alert| alert.alert_id).collect::<Vec<_>>())
         .bind(channel)
-        .execute(&self.0.pool)
+        .execute(alone(&self.0.pool))
         .await
         .context("giving alerts back")?;
         Ok(())
@@ -316,7 +316,7 @@ impl Alerts {
         .bind(channel)
         .bind(NEW_FOR_DAYS)
         .bind(ADDED_TOGETHER_MAX)
-        .execute(&self.0.pool)
+        .execute(alone(&self.0.pool))
         .await
         .context("looking for new alerts")?;
         Ok(())
@@ -347,7 +347,7 @@ impl Alerts {
         .bind(channel)
         .bind(SENT_TOGETHER_MAX)
         .bind(CLAIM.as_secs_f64())
-        .fetch_all(&self.0.pool)
+        .fetch_all(alone(&self.0.pool))
         .await
         .context("claiming alerts that are due")
     }
@@ -366,7 +366,7 @@ impl Alerts {
         .bind(channel)
         .bind(&error)
         .bind(doubled(FIRST_PAUSE, alert.attempts, LONGEST_PAUSE).as_secs_f64())
-        .execute(&self.0.pool)
+        .execute(alone(&self.0.pool))
         .await
         .context("noting what came of an alert")?;
         if let Some(error) = error {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use runtime::postgres::{Timeouts, Transaction, begin};
+use runtime::postgres::{Timeouts, Transaction, alone, begin};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -230,7 +230,7 @@ impl Mails {
         .bind(error)
         .bind(given_up)
         .bind(doubled(FIRST_PAUSE, mail.attempts, LONGEST_PAUSE).as_secs_f64())
-        .execute(&self.0.pool)
+        .execute(alone(&self.0.pool))
         .await
         .context("noting what came of a mail")?;
         Ok(())
@@ -240,7 +240,7 @@ impl Mails {
     async fn give_back(&self, claimed: &[Claimed]) -> anyhow::Result<()> {
         sqlx::query("update mails set claimed_until = null where mail_id = any($1) and claimed_until is not null")
             .bind(claimed.iter().map(|mail| mail.mail_id).collect::<Vec<_>>())
-            .execute(&self.0.pool)
+            .execute(alone(&self.0.pool))
             .await
             .context("giving mails back")?;
         Ok(())

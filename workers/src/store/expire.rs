@@ -1,5 +1,6 @@
 //! Marking wallet entries whose time has passed.
 
+use runtime::postgres::alone;
 use sqlx::PgPool;
 
 use super::{Doing, StoreError};
@@ -28,7 +29,7 @@ pub async fn expire_entries(pool: &PgPool) -> Result<u64, StoreError> {
           where user_coupons.user_id = due.user_id and user_coupons.coupon_id = due.coupon_id",
     )
     .bind(STEP_ROWS)
-    .execute(pool)
+    .execute(alone(pool))
     .await
     .doing("marking expired wallet entries")?;
     Ok(marked.rows_affected())

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use runtime::postgres::alone;
 use sqlx::PgPool;
 
 use super::{Doing, StoreError};
@@ -37,7 +38,7 @@ pub async fn forget_requests(pool: &PgPool, retention: Duration) -> Result<u64, 
     )
     .bind(retention.as_secs_f64())
     .bind(STEP_ROWS)
-    .fetch_one(pool)
+    .fetch_one(alone(pool))
     .await
     .doing("forgetting requests")?;
     Ok(deleted.unsigned_abs())
@@ -65,7 +66,7 @@ pub async fn forget_batches(pool: &PgPool, retention: Duration) -> Result<u64, S
     )
     .bind(retention.as_secs_f64())
     .bind(STEP_ROWS)
-    .execute(pool)
+    .execute(alone(pool))
     .await
     .doing("forgetting batches")?;
     Ok(deleted.rows_affected())

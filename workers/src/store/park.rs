@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use runtime::metrics::alert_kind;
+use runtime::postgres::alone;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -15,12 +16,12 @@ pub const PARKED_PER_MINUTE_MAX: i64 = 20;
 ///
 /// # Errors
 /// When Postgres fails.
-pub async fn parked_lately(connection: &mut PgConnection, group: &str) -> Result<i64, StoreError> {
+pub async fn parked_lately(pool: &PgPool, group: &str) -> Result<i64, StoreError> {
     sqlx::query_scalar(
         "select count(*) from parked_commands where lane_group = $1 and parked_at > clock_timestamp() - interval '1 minute'",
     )
     .bind(group)
-    .fetch_one(connection)
+    .fetch_one(pool)
     .await
     .doing("counting parked commands")
 }
@@ -74,7 +75,7 @@ pub async fn hold_group(pool: &PgPool, group: &str, actor: &str) -> Result<bool,
     .bind(Uuid::now_v7())
     .bind(PARKED_PER_MINUTE_MAX.to_string())
     .bind(alert_kind::GROUP_HELD)
-    .execute(pool)
+    .execute(alone(pool))
     .await
     .doing("holding a group")?;
     Ok(raised.rows_affected() == 1)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use common::{Outcome, Payment, Receipt, RequestId, UserId, Won};
+use runtime::postgres::alone;
 use sqlx::{FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -64,7 +65,7 @@ pub async fn claim_due_charges(
     .bind(i64::try_from(limit).unwrap_or(i64::MAX))
     .bind(claim.as_secs_f64())
     .bind(asked_max.as_secs_f64())
-    .fetch_all(pool)
+    .fetch_all(alone(pool))
     .await
     .doing("claiming charges that are due")
 }
@@ -97,7 +98,7 @@ pub async fn note_unknown_charge(
     .bind(error)
     .bind(gateway_id)
     .bind(pause.as_secs_f64())
-    .execute(pool)
+    .execute(alone(pool))
     .await
     .doing("noting that a charge is unknown")?;
     Ok(())

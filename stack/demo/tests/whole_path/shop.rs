@@ -44,9 +44,14 @@ impl Shop {
 
     /// A shop whose programs are told more: both of them, and the workers alone.
     pub async fn open_told(both: &[(&str, &str)], more: &[(&str, &str)]) -> Shop {
-        let folder = tempfile::tempdir().unwrap();
         let database_url = fresh_database();
         rights::prepare(&database_url).await;
+        Shop::open_at(&database_url, &database_url, both, more).await
+    }
+
+    /// A shop in a database that is prepared: where the programs find it, and where tests look into it.
+    pub async fn open_at(programs_url: &str, database_url: &str, both: &[(&str, &str)], more: &[(&str, &str)]) -> Shop {
+        let folder = tempfile::tempdir().unwrap();
         let secrets = rights::Secrets::make(folder.path());
         let redis = secrets.start_redis();
         let (port, metrics_port) = (free_port(), free_port());
@@ -54,7 +59,7 @@ impl Shop {
             Launch::new(crate::PROGRAM, folder.path().join(format!("{name}.log")))
                 .only_env()
                 .arg(name)
-                .env("DATABASE_URL", as_role(&database_url, rights::APP))
+                .env("DATABASE_URL", as_role(programs_url, rights::APP))
                 .env("REDIS_URL", redis.url_of(user, &secrets.redis_password(user)))
                 .env(FOLDER_VARIABLE, folder.path())
         };
@@ -84,7 +89,7 @@ impl Shop {
             base: format!("http://127.0.0.1:{port}"),
             operators: format!("http://127.0.0.1:{metrics_port}"),
             http: Client::new(),
-            pool: PgPool::connect_lazy(&database_url).unwrap(),
+            pool: PgPool::connect_lazy(database_url).unwrap(),
             redis,
             folder,
         };

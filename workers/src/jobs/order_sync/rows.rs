@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use common::Trace;
+use runtime::postgres::alone;
 use serde::Serialize;
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
@@ -102,7 +103,7 @@ pub(super) async fn claim_due(pool: &PgPool, limit: usize, claim: Duration) -> a
     let rows = sqlx::query_as(claim!("order by next_attempt_at limit $1"))
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .bind(claim.as_secs_f64())
-        .fetch_all(pool)
+        .fetch_all(alone(pool))
         .await
         .context("claiming orders that are due to be sent")?;
     with_items(pool, rows).await
@@ -119,7 +120,7 @@ pub(super) async fn claim_announced(
         .bind(orders)
         .bind(claim.as_secs_f64())
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(pool)
+        .fetch_all(alone(pool))
         .await
         .context("claiming orders that were announced")?;
     with_items(pool, rows).await
