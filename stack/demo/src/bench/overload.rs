@@ -12,6 +12,7 @@ use sqlx::PgConnection;
 use tokio::task::JoinSet;
 
 use super::Scale;
+use super::cpu::CpuClock;
 use super::results::{Memory, Overload};
 use super::workload::Workload;
 use crate::checks::connect;
@@ -54,14 +55,17 @@ pub async fn measure(folder: &Path, screen: Screen, workload: &Workload, scale: 
     step.say("measuring the capacity");
     let (_, waiting) = workload.commands(shop.door(), true)?;
     closed_loop(&shop, waiting.clone().into(), scale.during).await?;
+    let clock = CpuClock::start(shop.processes());
     let capacity = closed_loop(&shop, waiting.into(), scale.during).await?;
+    let capacity_cores = clock.cores();
 
     step.say(&format!("{:.0} orders a second", capacity * TIMES));
     let (_, letters) = workload.commands(shop.door(), false)?;
     let before = facts::newest_batch(&mut connection).await?;
-    let watching = Watching::start(&shop);
+    let (watching, clock) = (Watching::start(&shop), CpuClock::start(shop.processes()));
     let told = open_loop(&shop, letters.into(), capacity * TIMES, scale.overload).await?;
     let committed = facts::committed_after(&mut connection, before).await?;
+    let cores = clock.cores();
     let ended = Instant::now();
     let memory = watching.end().await;
     wait_until_done(&mut connection, before, told.accepted).await?;
@@ -78,6 +82,8 @@ pub async fn measure(folder: &Path, screen: Screen, workload: &Workload, scale: 
         accepted_p99_ms: ms(&told.took_to_accept, 0.99),
         sent_late_p99_ms: ms(&told.late, 0.99),
         memory,
+        capacity_cores,
+        cores,
         recovered_ms: recovered.as_secs_f64() * 1e3,
     };
     step.remark(&format!("goodput {:.0} %", overload.goodput * 100.0));

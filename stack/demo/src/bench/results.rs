@@ -161,6 +161,10 @@ pub struct Overload {
     pub accepted_p99_ms: f64,
     /// How late the load generator was, one time in a hundred: what it adds to an answer's time is not the shop's.
     pub sent_late_p99_ms: f64,
+    /// Who used the processors while the capacity was measured.
+    pub capacity_cores: Cores,
+    /// Who used them while too many came.
+    pub cores: Cores,
     /// By process.
     pub memory: std::collections::BTreeMap<&'static str, Memory>,
     /// From the last answer until everything accepted was committed.

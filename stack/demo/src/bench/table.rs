@@ -102,6 +102,10 @@ impl Table {
             .iter()
             .map(|(name, memory)| format!("{name} {:.0} → {:.0} MiB", memory.before_mib, memory.peak_mib));
         self.line(format!("| memory before and at most | {} | |", memory.collect::<Vec<_>>().join(", ")));
+        for (when, cores) in [("at the capacity", &overload.capacity_cores), ("above it", &overload.cores)] {
+            let used: Vec<String> = cores.iter().map(|(name, cores)| format!("{name} {cores:.2}")).collect();
+            self.line(format!("| processors in use {when} | {} | |", used.join(", ")));
+        }
     }
 
     fn usual_way(&mut self, usual: &UsualWay, results: &Results) {
