@@ -17,7 +17,7 @@ use super::results::{Memory, Overload};
 use super::workload::Workload;
 use crate::checks::connect;
 use crate::facts;
-use crate::load::{Connection, Histogram, Letter, per_second};
+use crate::load::{Connection, Histogram, Letter, make_room, per_second};
 use crate::sale;
 use crate::screen::Screen;
 use crate::shop::{Outside, Shop};
@@ -28,11 +28,15 @@ const TIMES: f64 = 3.0;
 /// Shoppers of the closed loop, each of whom waits for the outcome: enough to keep the shop busy.
 const CLOSED_CONNECTIONS: usize = 512;
 
-/// Shoppers of the open loop. An answer that takes a twentieth of a second leaves as many on their way at once.
-const OPEN_CONNECTIONS: usize = 1_024;
+/// Shoppers of the open loop: enough for all who are on their way at once while an answer takes a fifth of a second.
+const OPEN_CONNECTIONS: usize = 4_096;
 
 /// How long a line operators let grow here: a second or two of work. Whoever would wait longer is told to come again.
 const DEPTH_MAX: &str = "10000";
+
+/// As operators set it who expect such a day: a line that is always deep is emptied faster in large batches, because those
+/// behind one another on the same products go together.
+const BATCH_MAX: &str = "2000";
 
 /// How often the memory is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -46,7 +50,7 @@ const RECOVERY_MAX: Duration = Duration::from_secs(120);
 /// When something is answered that is neither an acceptance nor a refusal with the time to come again.
 pub async fn measure(folder: &Path, screen: Screen, workload: &Workload, scale: Scale) -> Result<Overload> {
     let mut step = screen.step("three times as many orders as can be done");
-    let settings = [("QUEUE_MAX_DEPTH", DEPTH_MAX.to_owned())];
+    let settings = [("QUEUE_MAX_DEPTH", DEPTH_MAX.to_owned()), ("LANE_BATCH_MAX", BATCH_MAX.to_owned())];
     let shop = Shop::open_with(Some(folder.join("overload")), Outside::Nobody, &settings, |what| step.say(what))?;
     let mut connection = connect(&shop.database_url()).await?;
     sale::create(&shop.admin(), &workload.sale, &indicatif::ProgressBar::hidden()).await?;
@@ -153,8 +157,10 @@ struct Told {
 
 /// Orders that come at their time, whether the shop keeps up or not; who is told to come again goes away.
 async fn open_loop(shop: &Shop, letters: Arc<[Letter]>, rate: f64, during: Duration) -> Result<Told> {
-    let mut connections = Vec::with_capacity(OPEN_CONNECTIONS);
-    for _ in 0..OPEN_CONNECTIONS {
+    let wanted = OPEN_CONNECTIONS.min(letters.len());
+    make_room(wanted);
+    let mut connections = Vec::with_capacity(wanted);
+    for _ in 0..wanted {
         connections.push(Connection::open(shop.address()).await?);
     }
     let (next, all) = (Arc::new(AtomicUsize::new(0)), Arc::<Mutex<Told>>::default());

@@ -110,7 +110,7 @@ pub async fn run(load: Load, bar: ProgressBar) -> Result<Tally> {
 }
 
 /// Lets this process have as many files open as it may. Where that is too few, opening connections says so.
-fn make_room(connections: usize) {
+pub fn make_room(connections: usize) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|current| current < OTHER_FILES + connections as u64) {
