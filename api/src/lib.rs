@@ -94,13 +94,7 @@ pub async fn run(config: ApiConfig) -> anyhow::Result<()> {
     let recorder = metrics::install(Process::Api, &known_series(coupon_groups))?;
     let shutdown = lifecycle::shutdown_signal()?;
 
-    let services = &config.services;
-    let pool = postgres::pool_behind(
-        services.database_pooler,
-        services.database_url.expose(),
-        API_POOL_CONNECTIONS,
-        "droplane api",
-    )?;
+    let pool = config.services.postgres_pool(API_POOL_CONNECTIONS, "droplane api")?;
     let durability = Arc::new(DurabilityWatch::new(config.services.queue_durability, config.door.queue_min_replicas));
     let terms = Arc::new(AllTerms::new(pool.clone()));
     let archive = WatchedArchive {

@@ -24,9 +24,11 @@ use crate::limits::{
     POPULAR_CACHE_TTL_MIN_SECONDS, QUEUE_DEPTH_DEFAULT_COMMANDS, QUEUE_DEPTH_MAX_COMMANDS, QUEUE_MIN_REPLICAS_MAX,
     REQUEST_RETENTION_DEFAULT, REQUEST_RETENTION_MIN_SECONDS,
 };
+use crate::postgres::{DatabaseUrlError, pool_behind};
 use clap::builder::RangedU64ValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 use durations::duration_between;
+use sqlx::PgPool;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -66,6 +68,14 @@ pub struct ServicesArgs {
 }
 
 impl ServicesArgs {
+    /// A pool of at most so many sessions of Postgres, as [`postgres::pool_behind`](crate::postgres::pool_behind) makes it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn postgres_pool(&self, max_connections: u32, application_name: &str) -> Result<PgPool, DatabaseUrlError> {
+        pool_behind(self.database_pooler, self.database_url.expose(), max_connections, application_name)
+    }
+
     /// Where Redis is.
     ///
     /// # Errors

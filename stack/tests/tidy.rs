@@ -67,6 +67,7 @@ rules! {
     agreement::bounds_have_reasons_and_units: "a bound without reason is never changed, one without unit is changed wrongly";
     agreement::documents_name_what_exists: "a page that sends its reader to a file that is gone is not read again";
     agreement::every_threat_has_its_test: "a defence that nobody attacks is a belief";
+    agreement::tests_that_are_named_exist: "whoever looks for what a page relies on finds nothing";
     text::files_are_short: "what does not fit into the head is not understood";
     text::tests_do_not_sleep: "a pause is too short on a busy machine and too long on any other: wait for a condition";
     text::nothing_is_left_undone: "what is left to do is an issue, where it is seen";

@@ -93,13 +93,7 @@ pub async fn run(config: WorkersConfig) -> anyhow::Result<()> {
 
     let in_flight = config.lane.concurrency * u32::try_from(groups.len()).expect("there are at most 64 groups and one");
     let connections = workers_pool_connections(in_flight + TRANSACTIONS_MAX);
-    let services = &config.services;
-    let pool = postgres::pool_behind(
-        services.database_pooler,
-        services.database_url.expose(),
-        connections,
-        "droplane-workers",
-    )?;
+    let pool = config.services.postgres_pool(connections, "droplane-workers")?;
     let limits = LineLimits::new(config.lane.max_depth);
     let servers = config.services.redis_servers().context("REDIS_URL")?;
     let archive = Arc::new(PostgresArchive::new(pool.clone()));

@@ -234,17 +234,28 @@ pub fn every_threat_has_its_test(repository: &Repository, report: &mut Report) {
     };
     let is_row = |(_, line): &(usize, &str)| line.starts_with("| ") && !line.starts_with("| threat");
     for (number, row) in numbered(text).filter(is_row) {
-        let tests: Vec<_> = row.split('`').skip(1).step_by(2).filter_map(|word| word.split_once(".rs::")).collect();
-        if tests.is_empty() && !row.contains(UNTESTED) {
+        if named_tests(row).next().is_none() && !row.contains(UNTESTED) {
             report.broken(THREATS, number, "names no test".to_owned());
         }
-        for (file, test) in tests {
-            let source = repository.text(&format!("{file}.rs"));
-            if !source.is_some_and(|source| has_test(source, test)) {
-                report.broken(THREATS, number, format!("names {file}.rs::{test}, which is not there"));
+    }
+}
+
+pub fn tests_that_are_named_exist(repository: &Repository, report: &mut Report) {
+    for document in DOCUMENTS {
+        for (number, line) in numbered(repository.text(document).unwrap_or_default()) {
+            for (file, test) in named_tests(line) {
+                let source = repository.text(&format!("{file}.rs"));
+                if !source.is_some_and(|source| has_test(source, test)) {
+                    report.broken(document, number, format!("names {file}.rs::{test}, which is not there"));
+                }
             }
         }
     }
+}
+
+/// The tests that a line names, as `path/to/file.rs::name`, without the ending of the file.
+fn named_tests(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    line.split('`').skip(1).step_by(2).filter_map(|word| word.split_once(".rs::"))
 }
 
 /// Whether a source has a test of this name, plain or of a property.

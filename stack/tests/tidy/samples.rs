@@ -162,9 +162,16 @@ const SAMPLES: &[(&str, Files, &[&str])] = &[
             ),
             ("a/b.rs", "#[tokio::test(x)]\n#[expect(y)]\nasync fn held() {}\nfn helper() {}"),
         ],
-        &["THREAT_MODEL.md:4", "THREAT_MODEL.md:5"],
+        &["THREAT_MODEL.md:5"],
     ),
-    ("every_threat_has_its_test", &[("THREAT_MODEL.md", "| a | `c/d.rs::gone` |")], &["THREAT_MODEL.md:1"]),
+    (
+        "tests_that_are_named_exist",
+        &[
+            ("README.md", "| a | `a/b.rs::held` |\n| b | `a/b.rs::helper` |\n| c | `c/d.rs::gone` |"),
+            ("a/b.rs", "#[tokio::test(x)]\n#[expect(y)]\nasync fn held() {}\nfn helper() {}"),
+        ],
+        &["README.md:2", "README.md:3"],
+    ),
     ("every_threat_has_its_test", &[("THREAT_MODEL.md", "about\n| a | no test: time cannot be seen |")], &[]),
     ("files_are_short", &[("a.rs", LONG), ("b.md", LONG)], &["a.rs:401"]),
     ("tests_do_not_sleep", &[("a/tests/b.rs", "sleep(x)")], &["a/tests/b.rs:1"]),
