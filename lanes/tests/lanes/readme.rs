@@ -22,6 +22,13 @@ fn the_readme_names_what_there_is() {
         let text = fs::read_to_string(&path).unwrap();
         keys.extend(text.split("prefix .. '").skip(1).map(|rest| rest.split('\'').next().unwrap().to_owned()));
     }
+    for entry in fs::read_dir(crate_dir.join("src")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            keys.extend(text.split("{prefix}").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()));
+        }
+    }
     // Not a script of its own, and names of channels.
     assert!(scripts.remove("prelude") && keys.remove("decided") && keys.remove("wake"));
 
