@@ -47,8 +47,11 @@ pub struct Batch {
     /// The commands, never none.
     pub entries: Vec<Entry>,
     /// Whether a batch with these commands failed before. Such batches fly one at a time, so that a failure is blamed on
-    /// the right one; a worker that may take its other work with it should have none in hand beside it.
+    /// the right one.
     pub suspect: bool,
+    /// Whether the command is alone in this batch, and was in one that was blamed or ended with its worker. It may be what
+    /// ends workers, so a worker that would take its other work with it should have none in hand beside it.
+    pub blamed: bool,
     /// How often the command failed while it was alone in a batch; 0 when this batch has several.
     pub failures_alone: u32,
     /// When it was claimed, by Redis' clock, in microseconds since 1970.
@@ -83,7 +86,7 @@ impl Lanes {
         let reply = Reader::new(&CLAIM, &value);
         let expired = reply.at(0)?.count()?;
         let next_deadline = u64::try_from(reply.at(1)?.integer()?).ok().map(Duration::from_millis);
-        let failures_alone = u32::try_from(reply.at(2)?.count()?).unwrap_or(u32::MAX);
+        let blamed_alone = u64::try_from(reply.at(2)?.integer()?).ok();
         let claimed_at_us = reply.at(3)?.parsed()?;
         let suspect = reply.at(4)?.integer()? == 1;
 
@@ -99,7 +102,8 @@ impl Lanes {
             token,
             entries,
             suspect,
-            failures_alone,
+            blamed: blamed_alone.is_some(),
+            failures_alone: u32::try_from(blamed_alone.unwrap_or_default()).unwrap_or(u32::MAX),
             claimed_at_us,
         });
         Ok(Claim { batch, expired, next_deadline })

@@ -14,7 +14,7 @@ pub enum Release {
     Unchanged,
     /// It was too much at once: its commands come again in batches of a quarter.
     Smaller,
-    /// One of its commands is the cause: smaller, and counted against a command that was alone.
+    /// One of its commands is the cause: smaller, remembered, and counted against a command that was alone.
     Blamed,
 }
 

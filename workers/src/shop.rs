@@ -73,12 +73,11 @@ impl Shop {
         }
     }
 
-    /// Takes a batch in hand until the permit is dropped. A lone suspect waits for all others and keeps new ones off, so
-    /// that a process that dies with it has died of it: three deaths set a command aside, and a bystander must not be
-    /// among the dead.
+    /// Takes a batch in hand until the permit is dropped. One that may end workers waits for all others and keeps new ones
+    /// off, so that a process that dies with it has died of it: three deaths set a command aside, and a bystander must not
+    /// be among the dead.
     pub(crate) async fn take_in_hand(&self, batch: &Batch) -> SemaphorePermit<'_> {
-        let is_lone_suspect = batch.suspect && batch.entries.len() == 1;
-        let hands = if is_lone_suspect { HANDS } else { 1 };
+        let hands = if batch.blamed { HANDS } else { 1 };
         self.hands.acquire_many(hands).await.expect("the semaphore is never closed")
     }
 

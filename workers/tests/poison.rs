@@ -2,6 +2,7 @@
 
 mod support;
 
+use chrono::{DateTime, Utc};
 use common::{Group, Outcome, Refusal, RequestId};
 use lanes::{Append, Lane};
 use runtime::fault_points::Point;
@@ -166,4 +167,30 @@ async fn nobody_waits_for_a_row_that_only_others_need() {
     }
     world.drained().await;
     world.check_promises().await;
+}
+
+/// A command that waited too long for a row waits again, alone, and its worker goes on with others meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_goes_on_beside_who_waits_for_a_row() {
+    let world = World::new().await;
+    for coupon in ["C1", "C2"] {
+        world.coupon(coupon, 10).await;
+    }
+    let mut held = world.pool.acquire().await.unwrap();
+    held.execute("begin; select from coupons where coupon_id = 'C1' for update").await.expect("a lock");
+    let holder: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut *held).await.unwrap();
+    let waiting = async || {
+        let sql = "select pid, query_start from pg_stat_activity where $1 = any(pg_blocking_pids(pid))";
+        sqlx::query_as::<_, (i32, DateTime<Utc>)>(sql).bind(holder).fetch_optional(&world.pool).await.unwrap()
+    };
+    let (stuck, _) = world.submit(claim("u1", "C1"), None).await;
+    // A row is waited for a quarter of it.
+    let worker = world.start_worker_with(&[("LANE_LEASE", "20s")]);
+    wait_for("the row to be waited for in vain", DEADLINE, || worker.log().contains("release=Smaller").then_some(()));
+    let waits = wait_for_async("the row to be waited for again", DEADLINE, waiting).await;
+    let (free, _) = world.submit(claim("u1", "C2"), None).await;
+    assert!(matches!(world.outcome(free).await.outcome, Outcome::Succeeded(_)));
+    assert_eq!(waiting().await, Some(waits), "it is waited for all the while");
+    held.execute("rollback").await.expect("the lock is gone");
+    assert!(matches!(world.outcome(stuck).await.outcome, Outcome::Succeeded(_)), "an innocent was blamed");
 }

@@ -1,7 +1,7 @@
 -- Leases a batch to a worker: ready commands oldest first, then whoever becomes first once those are gone.
 --
 -- ARGV: token, lease in ms, most commands, most lane entries
--- Reply: {expired leases given back, ms until the next lease ends or -1, failures of a lone command, now in µs,
+-- Reply: {expired leases given back, ms until the next lease ends or -1, failures of a lone command or -1 if it was never blamed, now in µs,
 --         1 if the batch is one of suspects, id, record, id, record, …}
 local token, lease_ms = ARGV[1], tonumber(ARGV[2])
 local room, entry_room = tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -21,7 +21,7 @@ end
 
 local function nothing()
   call('SET', IDLE, '1')
-  return {#expired, next_deadline(), 0, whole(now), 0}
+  return {#expired, next_deadline(), -1, whole(now), 0}
 end
 
 if call('SISMEMBER', PAUSED, '*') == 1 then return nothing() end
@@ -189,8 +189,8 @@ if suspects then
 end
 wake()
 
-local alone = 0
-if #members == 1 and any_failures then alone = tonumber(call('HGET', ALONE, members[1]) or 0) end
+local alone = -1
+if #members == 1 and any_failures then alone = tonumber(call('HGET', ALONE, members[1]) or -1) end
 local reply = {#expired, next_deadline(), alone, whole(now), suspects and 1 or 0}
 for i, id in ipairs(members) do
   reply[#reply + 1] = id

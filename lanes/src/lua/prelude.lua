@@ -14,7 +14,7 @@ local SUSPECTS = prefix .. 'suspects' -- the same, for commands whose batch fail
 local WAITING = prefix .. 'waiting'   -- hash: command of several lanes -> in how many of them it is not first (> 0)
 local LEASES = prefix .. 'leases'     -- sorted set: batch token -> deadline in milliseconds
 local SHRUNK = prefix .. 'shrunk'     -- hash: command whose batch failed -> the most commands that its next batch may have
-local ALONE = prefix .. 'alone'       -- hash: command -> how often it failed alone
+local ALONE = prefix .. 'alone'       -- hash: command whose batch was blamed -> how often it failed alone
 local PAUSED = prefix .. 'paused'     -- set: lanes that are held; '*' holds the group
 local SUSPECT = prefix .. 'suspect'   -- token of the batch of suspects in flight: at most one at a time
 local TURN = prefix .. 'turn'         -- ticket of the last suspect that flew first: the next flight begins behind it
@@ -168,7 +168,10 @@ local function give_back(token, failed, blame)
   if failed then
     local quarter = math.max(1, math.floor(#members / 4))
     for _, id in ipairs(members) do call('HSET', SHRUNK, id, quarter) end
-    if blame and #members == 1 then call('HINCRBY', ALONE, members[1], 1) end
+    if blame then
+      local alone = #members == 1 and 1 or 0
+      for _, id in ipairs(members) do call('HINCRBY', ALONE, id, alone) end
+    end
   end
   -- Those who are first in all their lanes were ready before, and are again.
   local ids, tickets, lanes = {}, {}, {}

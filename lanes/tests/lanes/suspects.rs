@@ -23,6 +23,7 @@ async fn work(lanes: &Lanes, poison: &[Uuid], release: impl Fn(&Batch) -> Option
         sizes.push(batch.entries.len());
         assert!(sizes.len() <= BATCHES_MAX, "the line does not move on: {sizes:?}");
         let breaks = ids(&batch).iter().any(|id| poison.contains(id));
+        assert_eq!(batch.blamed, batch.suspect && batch.entries.len() == 1, "a worker may die of it");
         assert!(breaks || batch.failures_alone == 0, "an innocent was blamed {} times", batch.failures_alone);
         match release(&batch) {
             Some(release) if breaks => assert!(lanes.release(batch.token, release).await.unwrap()),
@@ -70,7 +71,7 @@ async fn too_much_at_once_shrinks_and_blames_nobody() {
         let size = batch.entries.len();
         sizes.push(size);
         assert!(sizes.len() <= BATCHES_MAX, "the line does not move on: {sizes:?}");
-        assert_eq!(batch.failures_alone, 0);
+        assert_eq!((batch.blamed, batch.failures_alone), (false, 0));
         if size > 4 || sizes.len() < 5 {
             assert!(lanes.release(batch.token, Release::Smaller).await.unwrap());
         } else {
@@ -102,7 +103,7 @@ async fn a_command_that_kills_its_worker_is_counted() {
     let (killer, _) = accepted(lanes, &["lane"]).await;
     for deaths in 0..5 {
         let batch = claimed(lanes, COMMANDS_MAX).await;
-        assert_eq!((ids(&batch), batch.failures_alone), (vec![killer], deaths));
+        assert_eq!((ids(&batch), batch.blamed, batch.failures_alone), (vec![killer], deaths > 0, deaths));
         expire_all(&line);
     }
     ack(lanes, &claimed(lanes, COMMANDS_MAX).await).await;

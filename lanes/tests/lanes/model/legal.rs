@@ -32,8 +32,9 @@ pub fn check(model: &mut Model, batch: Option<&Batch>, limits: ClaimLimits) {
     }
     check_bounds(model, &members, passed, limits, suspects_first);
 
-    let alone = if members.len() == 1 { model.line[members[0]].failures_alone } else { 0 };
-    assert_eq!((batch.suspect, batch.failures_alone), (suspects_first, alone), "blame of {members:?}");
+    let alone = model.line[members[0]].failures_alone.filter(|_| members.len() == 1);
+    let blame = (suspects_first, alone.is_some(), alone.unwrap_or_default());
+    assert_eq!((batch.suspect, batch.blamed, batch.failures_alone), blame, "blame of {members:?}");
     if suspects_first {
         model.turn = Some(model.line[members[0]].ticket);
     }

@@ -46,15 +46,19 @@ pub async fn check_keys(model: &Model, redis: &mut MultiplexedConnection, prefix
     assert_eq!(paused, model.paused, "paused lanes");
     assert_eq!(counter, model.counter, "the counter");
 
-    let count = |number: fn(&Model, usize) -> usize| -> Counts {
-        all.iter().map(|&at| (model.line[at].id.to_string(), number(model, at))).filter(|(_, n)| *n > 0).collect()
+    let count = |number: fn(&Model, usize) -> Option<usize>| -> Counts {
+        all.iter().filter_map(|&at| Some((model.line[at].id.to_string(), number(model, at)?))).collect()
     };
     let several = |model: &Model, at: usize| {
-        if model.line[at].lanes.len() > 1 { model.lanes_to_wait(at) } else { 0 }
+        (model.line[at].lanes.len() > 1).then(|| model.lanes_to_wait(at)).filter(|lanes| *lanes > 0)
     };
     assert_eq!(waiting, count(several), "lanes to wait for");
-    assert_eq!(shrunk, count(|model, at| model.line[at].size_max.unwrap_or(0)), "sizes after a failure");
-    assert_eq!(alone, count(|model, at| model.line[at].failures_alone as usize), "failures alone");
+    assert_eq!(shrunk, count(|model, at| model.line[at].size_max), "sizes after a failure");
+    assert_eq!(
+        alone,
+        count(|model, at| model.line[at].failures_alone.map(|failures| failures as usize)),
+        "failures alone"
+    );
 }
 
 fn scores(model: &Model, places: &[usize]) -> Scores {

@@ -20,7 +20,8 @@ pub struct Waiting {
     pub token: Option<Uuid>,
     /// Set once a batch with it failed: the most commands of its next one.
     pub size_max: Option<usize>,
-    pub failures_alone: u32,
+    /// Set once a batch with it was blamed.
+    pub failures_alone: Option<u32>,
 }
 
 /// A leased batch.
@@ -167,7 +168,7 @@ impl Model {
             arrival: self.arrivals,
             token: None,
             size_max: None,
-            failures_alone: 0,
+            failures_alone: None,
         });
         if let Some(key) = &append.key {
             self.keys.insert(key.digest.clone(), (append.id, key.body.clone()));
@@ -204,8 +205,8 @@ impl Model {
             if release != Release::Unchanged {
                 waiting.size_max = Some((size / 4).max(1));
             }
-            if release == Release::Blamed && size == 1 {
-                waiting.failures_alone += 1;
+            if release == Release::Blamed {
+                *waiting.failures_alone.get_or_insert_default() += u32::from(size == 1);
             }
         }
     }
