@@ -1,6 +1,8 @@
 //! What an error of Postgres means for the work that met it.
 
 use sqlx::Error;
+use sqlx::error::DatabaseError;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use std::borrow::Cow;
 
 /// The kinds of error that callers treat differently.
@@ -34,6 +36,7 @@ impl Fault {
 /// Judges an error. Whoever meets it decides what to do: wait, halve, or set the command aside.
 pub fn classify(error: &Error) -> Fault {
     match error {
+        Error::Database(refusal) if is_end_of_session(&**refusal) => Fault::Transient,
         Error::Database(refusal) => refusal.code().map_or(Fault::Other, by_sqlstate),
         // A connection that speaks nonsense or is gone says nothing about the work.
         Error::Io(_)
@@ -46,6 +49,13 @@ pub fn classify(error: &Error) -> Fault {
         Error::Encode(_) | Error::Decode(_) | Error::ColumnDecode { .. } => Fault::Data,
         _ => Fault::Other,
     }
+}
+
+/// Whether Postgres ended the session for a reason of its own that has no code but "internal error", as when it finds no room
+/// to write down what it needs for a new session. The next one may be well.
+fn is_end_of_session(refusal: &dyn DatabaseError) -> bool {
+    let is_fatal = |refusal: &PgDatabaseError| matches!(refusal.severity(), PgSeverity::Fatal | PgSeverity::Panic);
+    refusal.code().as_deref() == Some("XX000") && refusal.try_downcast_ref::<PgDatabaseError>().is_some_and(is_fatal)
 }
 
 fn by_sqlstate(code: Cow<'_, str>) -> Fault {

@@ -54,11 +54,9 @@ impl Fault {
             // A door must be there to refuse; whoever is started meanwhile refuses to start.
             Fault::RedisWithoutAof => &[Redis, Api, Workers, WayToRedis],
             Fault::LoseRedisUnderZombie => &[Redis, Workers],
-            Fault::KillPostgres
-            | Fault::FillPostgresDisk
-            | Fault::HoldRow
-            | Fault::TakeAllSessions
-            | Fault::EndSessions => &[Postgres],
+            Fault::KillPostgres | Fault::HoldRow | Fault::TakeAllSessions | Fault::EndSessions => &[Postgres],
+            // Nobody finds it full while nothing comes to be written.
+            Fault::FillPostgresDisk => &[Postgres, WayToPostgres, Workers, Redis, WayToRedis],
             Fault::CutRedis | Fault::DeafRedis | Fault::SilentRedis | Fault::FarRedis => &[WayToRedis],
             // Workers must sweep again, which they tell themselves.
             Fault::ForgetPostgres => &[WayToPostgres, Postgres, Workers],
