@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use common::Trace;
 use futures::FutureExt;
@@ -178,9 +178,12 @@ impl Visit {
     }
 
     /// One line per request. Successes and refusals are many thousands a second and are counted anyway, so they are
-    /// written only when somebody turns `access=debug` on; what we could not do is always written, with its cause.
+    /// written only when somebody turns `access=debug` on; what we could not do is always written, with its cause. Whoever
+    /// is told to come again without one found no room: that is a refusal.
     fn log(&self, status: u16, took: Duration, problem: Option<&Problem>) {
-        if status < 500 && !tracing::enabled!(target: "access", tracing::Level::DEBUG) {
+        let cause = problem.and_then(Problem::cause);
+        let is_refusal = status < 500 || status == StatusCode::SERVICE_UNAVAILABLE && cause.is_none();
+        if is_refusal && !tracing::enabled!(target: "access", tracing::Level::DEBUG) {
             return;
         }
         let id = self.id.to_str().unwrap_or_default();
@@ -191,11 +194,11 @@ impl Visit {
         let client = self.client.map(display);
         let trace = self.traceparent.as_ref().and_then(|value| Trace::read(value.to_str().ok()?, None));
         let trace_id = trace.as_ref().map(Trace::trace_id);
-        if status < 500 {
+        if is_refusal {
             tracing::debug!(target: "access", id, trace_id, client, status, took_us, code, "{method} {route} {status}");
             return;
         }
-        let cause = problem.and_then(Problem::cause).map(|cause| chain(cause.as_ref()));
+        let cause = cause.map(|cause| chain(cause.as_ref()));
         let because = cause.as_deref().unwrap_or("no cause given");
         tracing::warn!(target: "access", id, trace_id, client, status, took_us, code, "{method} {route} {status}: {because}");
     }

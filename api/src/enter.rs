@@ -155,12 +155,13 @@ async fn append(line: &Line, command: Append) -> Result<Appended, Problem> {
     let id = command.id;
     line.appender.append(command).await.map_err(|error| {
         line.counters.unavailable.increment(1);
-        let problem = if error.may_have_happened() {
-            Problem::new(Code::R005).retry().with("requestId", json!(id))
-        } else {
-            Problem::new(Code::R005).retry()
-        };
-        problem.because(error)
+        let problem = Problem::new(Code::R005).retry();
+        match error {
+            // Too many at once are no fault, and too many to be written down one by one.
+            lanes::Error::Busy => problem,
+            error if error.may_have_happened() => problem.with("requestId", json!(id)).because(error),
+            error => problem.because(error),
+        }
     })
 }
 

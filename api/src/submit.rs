@@ -1,15 +1,16 @@
-//! The only way into a line: shape, who it is, how often, key, gate, append. The handlers have checked shape and caller;
-//! from here on a command is a command, and [`crate::enter`] finds its place.
+//! The only way into a line: room, shape, who it is, how often, key, gate, append. The handlers ask for room and check shape
+//! and caller; from there on a command is a command, and [`crate::enter`] finds its place.
 
 use std::time::Duration;
 
+use anyhow::anyhow;
 use axum::Json;
 use axum::http::header::{CACHE_CONTROL, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use common::limits::{MAX_IDEMPOTENCY_KEY_CHARS, MAX_WAIT_SECONDS};
-use common::{Command, Kind, Outcome, Receipt, RequestId, Trace};
-use lanes::Appended;
+use common::{Command, Group, Kind, Outcome, Receipt, RequestId, Trace};
+use lanes::{Appended, TurnedAway};
 use runtime::traces::trace_of;
 use serde_json::json;
 use uuid::Uuid;
@@ -19,6 +20,7 @@ use crate::client::Client;
 use crate::enter::enter;
 use crate::error_table::Code;
 use crate::language::Language;
+use crate::lines::Line;
 use crate::problem::Problem;
 use crate::state::AppState;
 use crate::status::{Found, InLine, look_up, time_of, wait_for};
@@ -133,13 +135,33 @@ pub fn bounded_wait(seconds: u64) -> Option<Duration> {
     (seconds > 0).then(|| Duration::from_secs(seconds.min(MAX_WAIT_SECONDS)))
 }
 
+/// Turns a command away that would find no room in its line, before it is looked into: when many more come than can be
+/// taken in, what a "no" costs decides how many of the others are served.
+///
+/// # Errors
+/// R004 and R005, each with the time after which to come again.
+pub fn find_room(state: &AppState, group: Group) -> Result<(), Problem> {
+    let line = line_of(state, group)?;
+    let (code, counter) = match line.appender.turns_away() {
+        None => return Ok(()),
+        Some(TurnedAway::Full) => (Code::R004, &line.counters.full),
+        Some(TurnedAway::Busy) => (Code::R005, &line.counters.unavailable),
+    };
+    counter.increment(1);
+    Err(Problem::new(code).retry())
+}
+
+fn line_of(state: &AppState, group: Group) -> Result<&Line, Problem> {
+    state.lines.of(group).ok_or_else(|| Problem::unavailable(anyhow!("there is no line of the group {group}")))
+}
+
 /// Puts a command in line and answers: 202 with its document or, if the client waits for it, what came of it.
 ///
 /// # Errors
 /// The refusals of the door, faults, and with `Prefer: wait` the line's own "no".
 pub async fn submit(state: &AppState, wishes: Wishes, caller: Caller, command: Command) -> Result<Response, Problem> {
     let group = command.group(state.lines.coupon_groups());
-    let line = state.lines.of(group).ok_or_else(|| Problem::new(Code::R005))?;
+    let line = line_of(state, group)?;
     // The address first: a flood from it must not use up what a shopper whom it names may send.
     if let Err(problem) = state.address_limit.check(&wishes.client.network()) {
         line.counters.address_rate_limited.increment(1);
@@ -151,7 +173,7 @@ pub async fn submit(state: &AppState, wishes: Wishes, caller: Caller, command: C
     }
     if !state.durability.may_accept() {
         line.counters.unavailable.increment(1);
-        return Err(Problem::unavailable(anyhow::anyhow!("Redis has not shown yet that it keeps what it accepts")));
+        return Err(Problem::unavailable(anyhow!("Redis has not shown yet that it keeps what it accepts")));
     }
     let id = RequestId::new(Uuid::now_v7(), group);
     // Before the append: the outcome may be there before its answer is.
@@ -191,7 +213,7 @@ pub async fn submit(state: &AppState, wishes: Wishes, caller: Caller, command: C
         }
         // Both were made an answer of before.
         Appended::GateClosed | Appended::UsedUp => {
-            Err(Problem::internal(anyhow::anyhow!("a gate or a quota that was not asked said no")))
+            Err(Problem::internal(anyhow!("a gate or a quota that was not asked said no")))
         }
     }
 }

@@ -260,6 +260,15 @@ impl Pressure {
     }
 }
 
+/// Why whoever comes now is turned away without being looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TurnedAway {
+    /// The group was found full a moment ago: [`Appended::Full`].
+    Full,
+    /// Those who wait in this process wait too long already: [`Error::Busy`].
+    Busy,
+}
+
 /// Shares script calls between the requests of a process: whoever arrives while a call is under way goes with the next
 /// one. Nobody waits for company, and nobody long: when more come than can be taken in, those who would wait are refused
 /// at once, and so is everybody for a moment after the group was found full.
@@ -278,18 +287,25 @@ impl Appender {
         Self { queue, pressure }
     }
 
+    /// Whether [`Appender::append`] would turn a command away at once: for whoever can say so before they have read it.
+    pub fn turns_away(&self) -> Option<TurnedAway> {
+        if self.pressure.is_full() {
+            return Some(TurnedAway::Full);
+        }
+        let is_somebody_before_us = self.queue.capacity() < self.queue.max_capacity();
+        (is_somebody_before_us && self.pressure.is_long()).then_some(TurnedAway::Busy)
+    }
+
     /// Lets one command into the line.
     ///
     /// # Errors
     /// As [`Lanes::append`]; also when those who wait in this process already wait too long. A call that failed half way has
     /// been repeated once, which is safe because the id is the same.
     pub async fn append(&self, command: Append) -> Result<Appended, Error> {
-        if self.pressure.is_full() {
-            return Ok(Appended::Full);
-        }
-        let is_somebody_before_us = self.queue.capacity() < self.queue.max_capacity();
-        if is_somebody_before_us && self.pressure.is_long() {
-            return Err(Error::Busy);
+        match self.turns_away() {
+            Some(TurnedAway::Full) => return Ok(Appended::Full),
+            Some(TurnedAway::Busy) => return Err(Error::Busy),
+            None => {}
         }
         let (answer, answered) = oneshot::channel();
         self.queue.try_send(Waiting { command, since: Instant::now(), answer }).map_err(|refused| match refused {

@@ -32,7 +32,7 @@ mod servers;
 mod status;
 
 pub use ack::{Acked, Decided};
-pub use append::{Append, Appended, Appender, IdempotencyKey, Quota};
+pub use append::{Append, Appended, Appender, IdempotencyKey, Quota, TurnedAway};
 pub use backend::{AckLayer, AckService, BackendError, BatchEnd, LaneBackend, LaneBackendOptions, Observer};
 pub use claim::{Batch, Claim, ClaimLimits, Entry};
 pub use depth::Depth;

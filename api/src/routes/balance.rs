@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use common::{ChargeBalance, Command, UserId, Won};
+use common::{ChargeBalance, Command, Group, UserId, Won};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::auth::in_whose_name;
 use crate::client::Client;
-use crate::extract::{JsonBody, Params};
+use crate::extract::{JsonText, Params};
 use crate::limits::CHARGE_WAIT_SECONDS;
 use crate::openapi::codes::PAY002;
 use crate::openapi::commands::Accepted;
@@ -25,7 +25,7 @@ use crate::openapi::{InTheLine, OfShopper, Refused, WithBody, WithInput, shapes}
 use crate::page::{OfUser, Whose};
 use crate::problem::Problem;
 use crate::state::AppState;
-use crate::submit::{Wishes, submit};
+use crate::submit::{Wishes, find_room, submit};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(show)).routes(routes!(history)).routes(routes!(charge))
@@ -53,8 +53,10 @@ async fn charge(
     State(state): State<AppState>,
     client: Client,
     headers: HeaderMap,
-    JsonBody(charge): JsonBody<Charge>,
+    body: JsonText,
 ) -> Result<Response, Problem> {
+    find_room(&state, Group::CHARGE)?;
+    let charge: Charge = body.parse()?;
     let wishes = Wishes::read(client, &headers)?.waiting(Duration::from_secs(CHARGE_WAIT_SECONDS));
     let (user_id, caller) = in_whose_name(state.auth.caller(&headers).await, charge.user_id);
     let command = ChargeBalance::new(user_id, charge.amount, charge.payment_method).map_err(Problem::fields)?;

@@ -5,14 +5,14 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use common::{ClaimCoupon, Command, CouponId, UserId};
+use common::{ClaimCoupon, Command, CouponId, Group, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::client::Client;
-use crate::extract::{JsonBody, Params, PathId};
+use crate::extract::{JsonText, Params, PathId};
 use crate::openapi::codes::{C001, C002, C003, C004, C006};
 use crate::openapi::commands::Accepted;
 use crate::openapi::shapes::CouponIssued;
@@ -20,7 +20,7 @@ use crate::openapi::{FromPostgres, InTheLine, OfShopper, Refused, WithBody, With
 use crate::page::PageParams;
 use crate::problem::Problem;
 use crate::state::AppState;
-use crate::submit::{Wishes, submit};
+use crate::submit::{Wishes, find_room, submit};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(issue))
@@ -55,8 +55,10 @@ async fn issue(
     PathId(coupon_id): PathId<CouponId>,
     client: Client,
     headers: HeaderMap,
-    JsonBody(claim): JsonBody<Claim>,
+    body: JsonText,
 ) -> Result<Response, Problem> {
+    find_room(&state, Group::coupon(&coupon_id, state.lines.coupon_groups()))?;
+    let claim: Claim = body.parse()?;
     let wishes = Wishes::read(client, &headers)?;
     let caller = state.auth.caller(&headers).await?;
     let user_id = caller.acts_for(claim.user_id)?;

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use common::{Command, CouponId, OrderItem, PlaceOrder, UserId, Won};
+use common::{Command, CouponId, Group, OrderItem, PlaceOrder, UserId, Won};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::auth::{Caller, in_whose_name};
 use crate::client::Client;
 use crate::error_table::Code;
-use crate::extract::{JsonBody, Named, Object, Params, PathId};
+use crate::extract::{JsonText, Named, Object, Params, PathId};
 use crate::openapi::codes::{C002, C003, C005, O001, O002, P001, P002, PAY001};
 use crate::openapi::commands::Accepted;
 use crate::openapi::shapes::OrderPlaced;
@@ -25,7 +25,7 @@ use crate::openapi::{InTheLine, OfShopper, Refused, WithBody, WithInput, shapes}
 use crate::page::{OfUser, Whose};
 use crate::problem::Problem;
 use crate::state::AppState;
-use crate::submit::{Wishes, submit};
+use crate::submit::{Wishes, find_room, submit};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, place)).routes(routes!(show))
@@ -59,8 +59,10 @@ async fn place(
     State(state): State<AppState>,
     client: Client,
     headers: HeaderMap,
-    JsonBody(order): JsonBody<Order>,
+    body: JsonText,
 ) -> Result<Response, Problem> {
+    find_room(&state, Group::ORDER)?;
+    let order: Order = body.parse()?;
     let wishes = Wishes::read(client, &headers)?;
     let caller = state.auth.caller(&headers).await;
     let (caller, order) = order.checked(caller)?;
