@@ -2,10 +2,11 @@
 
 use crate::SOON;
 use runtime::postgres::{Fault, Timeouts, begin, classify, pool, violated_unique_constraint};
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{AssertSqlSafe, Connection, PgPool};
 use stack::{Postgres, PostgresOptions, Shutdown, fresh_database, wait_for_async};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-const ROWS: [(&str, Fault); 27] = [
+const ROWS: [(&str, Fault); 28] = [
     // connection, rollback, resources, operator, system
     ("08006", Fault::Transient),
     ("08P01", Fault::Transient),
@@ -37,6 +38,7 @@ const ROWS: [(&str, Fault); 27] = [
     ("42P01", Fault::Other),
     ("42501", Fault::Other),
     ("P0001", Fault::Other),
+    ("XX000", Fault::Other),
 ];
 
 #[tokio::test]
@@ -107,4 +109,23 @@ async fn a_server_that_is_away_is_transient_and_the_pool_recovers() {
         }
     })
     .await;
+}
+
+/// What Postgres 15 says to whoever comes while its disk is full: an end of the session, with no code of its own.
+#[tokio::test]
+async fn a_server_that_ends_a_session_with_an_internal_error_is_transient() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("postgres://shop@{}/shop?sslmode=disable", listener.local_addr().expect("its address"));
+    let ending = tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.expect("a client");
+        let length = usize::try_from(client.read_u32().await.expect("a startup message")).expect("its length");
+        client.read_exact(&mut vec![0; length - size_of::<u32>()]).await.expect("the rest of it");
+        let fields = b"SFATAL\0VFATAL\0CXX000\0Mcould not write init file\0\0";
+        let length = u32::try_from(size_of::<u32>() + fields.len()).expect("a short message");
+        client.write_all(&[b"E", &length.to_be_bytes()[..], fields].concat()).await.expect("the client listens");
+    });
+    let refused = sqlx::PgConnection::connect(&url).await.expect_err("no session");
+    assert!(refused.to_string().contains("init file"), "{refused}");
+    assert_eq!(classify(&refused), Fault::Transient);
+    ending.await.expect("it came to its end");
 }
