@@ -179,10 +179,10 @@ impl Visit {
 
     /// One line per request. Successes and refusals are many thousands a second and are counted anyway, so they are
     /// written only when somebody turns `access=debug` on; what we could not do is always written, with its cause. Whoever
-    /// is told to come again without one found no room: that is a refusal.
+    /// found no room is refused, too: that has no cause but the others.
     fn log(&self, status: u16, took: Duration, problem: Option<&Problem>) {
-        let cause = problem.and_then(Problem::cause);
-        let is_refusal = status < 500 || status == StatusCode::SERVICE_UNAVAILABLE && cause.is_none();
+        let found_no_room = |problem: &Problem| status == StatusCode::SERVICE_UNAVAILABLE && problem.cause().is_none();
+        let is_refusal = status < 500 || problem.is_some_and(found_no_room);
         if is_refusal && !tracing::enabled!(target: "access", tracing::Level::DEBUG) {
             return;
         }
@@ -198,7 +198,7 @@ impl Visit {
             tracing::debug!(target: "access", id, trace_id, client, status, took_us, code, "{method} {route} {status}");
             return;
         }
-        let cause = cause.map(|cause| chain(cause.as_ref()));
+        let cause = problem.and_then(Problem::cause).map(|cause| chain(cause.as_ref()));
         let because = cause.as_deref().unwrap_or("no cause given");
         tracing::warn!(target: "access", id, trace_id, client, status, took_us, code, "{method} {route} {status}: {because}");
     }

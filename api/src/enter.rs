@@ -5,17 +5,16 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use common::{ClaimCoupon, Command, Envelope, RequestId};
-use lanes::{Append, Appended, Gate, IdempotencyKey, Lane, Quota};
+use lanes::{Append, Appended, Gate, IdempotencyKey, Lane, Quota, TurnedAway};
 use runtime::fault_points::{Bug, Point, reached};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::error_table::Code;
 use crate::lines::{Line, coupon_lane};
 use crate::problem::Problem;
 use crate::sold_out::Answer;
 use crate::state::AppState;
-use crate::submit::Wishes;
+use crate::submit::{Wishes, no_room};
 
 /// Puts a command in line, unless something stands against it.
 ///
@@ -154,14 +153,13 @@ async fn through_the_gate(
 async fn append(line: &Line, command: Append) -> Result<Appended, Problem> {
     let id = command.id;
     line.appender.append(command).await.map_err(|error| {
-        line.counters.unavailable.increment(1);
-        let problem = Problem::new(Code::R005).retry();
-        match error {
-            // Too many at once are no fault, and too many to be written down one by one.
-            lanes::Error::Busy => problem,
-            error if error.may_have_happened() => problem.with("requestId", json!(id)).because(error),
-            error => problem.because(error),
+        if matches!(error, lanes::Error::Busy) {
+            return no_room(line, TurnedAway::Busy);
         }
+        line.counters.unavailable.increment(1);
+        let may_have_happened = error.may_have_happened();
+        let problem = Problem::unavailable(error);
+        if may_have_happened { problem.with("requestId", json!(id)) } else { problem }
     })
 }
 

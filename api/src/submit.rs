@@ -142,13 +142,18 @@ pub fn bounded_wait(seconds: u64) -> Option<Duration> {
 /// R004 and R005, each with the time after which to come again.
 pub fn find_room(state: &AppState, group: Group) -> Result<(), Problem> {
     let line = line_of(state, group)?;
-    let (code, counter) = match line.appender.turns_away() {
-        None => return Ok(()),
-        Some(TurnedAway::Full) => (Code::R004, &line.counters.full),
-        Some(TurnedAway::Busy) => (Code::R005, &line.counters.unavailable),
+    line.appender.turns_away().map_or(Ok(()), |why| Err(no_room(line, why)))
+}
+
+/// What is told to, and counted of, whoever finds no room. It has no cause: too many at once are no fault, and too many to be
+/// written down one by one.
+pub fn no_room(line: &Line, why: TurnedAway) -> Problem {
+    let (code, counter) = match why {
+        TurnedAway::Full => (Code::R004, &line.counters.full),
+        TurnedAway::Busy => (Code::R005, &line.counters.unavailable),
     };
     counter.increment(1);
-    Err(Problem::new(code).retry())
+    Problem::new(code).retry()
 }
 
 fn line_of(state: &AppState, group: Group) -> Result<&Line, Problem> {
@@ -205,10 +210,9 @@ pub async fn submit(state: &AppState, wishes: Wishes, caller: Caller, command: C
             line.counters.key_reused.increment(1);
             Err(Problem::new(Code::R002))
         }
-        full @ (Appended::Full | Appended::LaneFull) => {
-            let counters = &line.counters;
-            let counter = if full == Appended::Full { &counters.full } else { &counters.lane_full };
-            counter.increment(1);
+        Appended::Full => Err(no_room(line, TurnedAway::Full)),
+        Appended::LaneFull => {
+            line.counters.lane_full.increment(1);
             Err(Problem::new(Code::R004).retry())
         }
         // Both were made an answer of before.

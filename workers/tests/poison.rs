@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use common::{Group, Outcome, Refusal, RequestId};
 use lanes::{Append, Lane};
 use runtime::fault_points::Point;
-use sqlx::Executor;
+use sqlx::pool::PoolConnection;
+use sqlx::{Executor, Postgres};
 use stack::{wait_for, wait_for_async};
 use support::{COUPONS, DEADLINE, World, claim, model, rush, to_append};
 use uuid::Uuid;
@@ -139,15 +140,21 @@ async fn a_batch_that_takes_too_long_comes_back_smaller() {
     assert_eq!(world.lanes(Group::ORDER).depth(1).await.unwrap().waiting, 0);
 }
 
-/// Somebody else has the row of a coupon: who wants another one is found among those who stand in the same batch, and served.
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_waits_for_a_row_that_only_others_need() {
+/// Two coupons, and a session that has the row of `C1` until it rolls back.
+async fn held_coupon() -> (World, PoolConnection<Postgres>) {
     let world = World::new().await;
     for coupon in ["C1", "C2"] {
         world.coupon(coupon, 1_000).await;
     }
-    let mut held = world.pool.acquire().await.unwrap();
+    let mut held = world.pool.acquire().await.expect("a session");
     held.execute("begin; select from coupons where coupon_id = 'C1' for update").await.expect("a lock");
+    (world, held)
+}
+
+/// Somebody else has the row of a coupon: who wants another one is found among those who stand in the same batch, and served.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_a_row_that_only_others_need() {
+    let (world, mut held) = held_coupon().await;
     let claims = |coupon: &str| -> (Vec<_>, Vec<_>) {
         (0..40).map(|number| to_append(&claim(&format!("u{number}"), coupon), None)).unzip()
     };
@@ -172,12 +179,7 @@ async fn nobody_waits_for_a_row_that_only_others_need() {
 /// A command that waited too long for a row waits again, alone, and its worker goes on with others meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_goes_on_beside_who_waits_for_a_row() {
-    let world = World::new().await;
-    for coupon in ["C1", "C2"] {
-        world.coupon(coupon, 10).await;
-    }
-    let mut held = world.pool.acquire().await.unwrap();
-    held.execute("begin; select from coupons where coupon_id = 'C1' for update").await.expect("a lock");
+    let (world, mut held) = held_coupon().await;
     let holder: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut *held).await.unwrap();
     let waiting = async || {
         let sql = "select pid, query_start from pg_stat_activity where $1 = any(pg_blocking_pids(pid))";

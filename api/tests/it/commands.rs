@@ -174,6 +174,24 @@ async fn whoever_waits_gets_the_answer_of_the_diagrams() {
     assert_eq!(in_vain.header("preference-applied"), "");
 }
 
+/// What a "no" costs decides how many are served when too many come: nothing is read into it, and nothing written of it.
+#[tokio::test]
+async fn whoever_finds_no_room_is_neither_looked_into_nor_written_down() {
+    let shop = Plan::default().env("QUEUE_MAX_DEPTH", "1").open().await;
+    shop.claim("C1", "user1").await;
+    let claim = |body: Value| shop.post("/api/coupons/C2/issue", &body).header("x-request-id", "no-room");
+    // It is believed to be full only for a moment after somebody found it so.
+    wait_for_async("what makes no sense to find no room", DEADLINE, async || {
+        assert_eq!(send(claim(json!({"userId": "user2"}))).await.problem(), (503, "R004"));
+        (send(claim(json!({"userId": 7}))).await.problem() == (503, "R004")).then_some(())
+    })
+    .await;
+    shop.wait_for_log("no-room");
+    let log = shop.api.log();
+    let mut lines = log.lines().filter(|line| line.contains("no-room"));
+    assert!(lines.all(|line| line.contains("DEBUG access: POST /api/coupons/{couponId}/issue ")), "{log}");
+}
+
 #[tokio::test]
 async fn a_full_line_refuses() {
     let shop = Plan::default().env("QUEUE_MAX_DEPTH", "2").open().await;
