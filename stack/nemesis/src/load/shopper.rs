@@ -136,19 +136,24 @@ impl Shopper {
     /// To its outcome; `accepted` is the request that stands for it, if it was sent already.
     pub async fn see_through(&mut self, errand: Errand, mut accepted: Option<Uuid>) {
         let Errand { key, has_key, .. } = &errand;
+        let mut ended = None;
         loop {
             let id = match accepted.take() {
                 Some(id) => Some(id),
                 None => self.send_until_answered(&errand).await,
             };
-            let Some(id) = id else { return };
+            // A repeat has another id only if the key was lost, and then may be lost itself.
+            let Some(id) = id.filter(|id| ended != Some(*id)) else { return };
             let waited = if self.role == Role::Charger {
                 tokio::time::timeout(CHARGE_PATIENCE, self.wait_for_outcome(key, id)).await
             } else {
                 Ok(self.wait_for_outcome(key, id).await)
             };
             match (waited, has_key) {
-                (Ok(Waited::Ended), _) => break,
+                (Ok(Waited::Ended), true) if ended.is_none() && self.random.random_ratio(1, REPEATED_ONE_IN) => {
+                    ended = Some(id);
+                }
+                (Ok(Waited::Ended), _) => return,
                 (Ok(Waited::Lost), true) => {}
                 (Ok(Waited::Lost), false) => return self.shared.log.note(key, |told| told.is_unknown = true),
                 (Err(_), _) => {
@@ -156,9 +161,6 @@ impl Shopper {
                     return shared.left.lock().unwrap_or_else(PoisonError::into_inner).push((errand, id));
                 }
             }
-        }
-        if *has_key && self.random.random_ratio(1, REPEATED_ONE_IN) {
-            self.send_until_answered(&errand).await;
         }
     }
 
