@@ -2,10 +2,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -15,10 +12,8 @@ use uuid::Uuid;
 
 use crate::{
     Error, Lane, Lanes, QuotaName,
-    limits::{
-        APPEND_COMMANDS_MAX, APPEND_QUEUE_COMMANDS_MAX, APPEND_WAIT_MAX, APPENDS_IN_FLIGHT_MAX, COMMAND_LANES_MAX,
-        FULL_BELIEVED,
-    },
+    limits::{APPEND_COMMANDS_MAX, APPEND_QUEUE_COMMANDS_MAX, APPENDS_IN_FLIGHT_MAX, COMMAND_LANES_MAX},
+    pressure::{Pressure, TurnedAway},
     script::{APPEND, Reader, milliseconds},
 };
 
@@ -216,57 +211,7 @@ pub(crate) fn id_text(id: Uuid, buffer: &mut [u8]) -> &str {
 
 struct Waiting {
     command: Append,
-    since: Instant,
     answer: oneshot::Sender<Result<Appended, Error>>,
-}
-
-/// What the last calls showed of how busy it is.
-#[derive(Debug)]
-struct Pressure {
-    /// From it, times are counted in microseconds.
-    began: Instant,
-    /// How long the one had waited who was taken in last before all others.
-    waited_us: AtomicU64,
-    /// Until when a full group is believed to be full.
-    full_until_us: AtomicU64,
-}
-
-impl Pressure {
-    fn new() -> Self {
-        Self { began: Instant::now(), waited_us: AtomicU64::new(0), full_until_us: AtomicU64::new(0) }
-    }
-
-    fn microseconds(span: Duration) -> u64 {
-        u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
-    }
-
-    /// Those who are taken in now: the one who came first says how long one waits.
-    fn taken(&self, together: &[Waiting]) {
-        let waited = together.first().map_or(Duration::ZERO, |first| first.since.elapsed());
-        self.waited_us.store(Self::microseconds(waited), Ordering::Relaxed);
-    }
-
-    fn is_long(&self) -> bool {
-        self.waited_us.load(Ordering::Relaxed) > Self::microseconds(APPEND_WAIT_MAX)
-    }
-
-    fn found_full(&self) {
-        let until = Self::microseconds(self.began.elapsed() + FULL_BELIEVED);
-        self.full_until_us.store(until, Ordering::Relaxed);
-    }
-
-    fn is_full(&self) -> bool {
-        Self::microseconds(self.began.elapsed()) < self.full_until_us.load(Ordering::Relaxed)
-    }
-}
-
-/// Why whoever comes now is turned away without being looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TurnedAway {
-    /// The group was found full a moment ago: [`Appended::Full`].
-    Full,
-    /// Those who wait in this process wait too long already: [`Error::Busy`].
-    Busy,
 }
 
 /// Shares script calls between the requests of a process: whoever arrives while a call is under way goes with the next
@@ -289,11 +234,7 @@ impl Appender {
 
     /// Whether [`Appender::append`] would turn a command away at once: for whoever can say so before they have read it.
     pub fn turns_away(&self) -> Option<TurnedAway> {
-        if self.pressure.is_full() {
-            return Some(TurnedAway::Full);
-        }
-        let is_somebody_before_us = self.queue.capacity() < self.queue.max_capacity();
-        (is_somebody_before_us && self.pressure.is_long()).then_some(TurnedAway::Busy)
+        self.pressure.turns_away(self.queue.max_capacity() - self.queue.capacity())
     }
 
     /// Lets one command into the line.
@@ -308,7 +249,7 @@ impl Appender {
             None => {}
         }
         let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Waiting { command, since: Instant::now(), answer }).map_err(|refused| match refused {
+        self.queue.try_send(Waiting { command, answer }).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => Error::Busy,
             mpsc::error::TrySendError::Closed(_) => Error::Closed,
         })?;
@@ -318,13 +259,23 @@ impl Appender {
 
 async fn send_all(lanes: Lanes, mut waiting: mpsc::Receiver<Waiting>, pressure: Arc<Pressure>) {
     let calls = Arc::new(Semaphore::new(APPENDS_IN_FLIGHT_MAX));
+    // When the last call began, if it left others waiting.
+    let mut full_call: Option<Instant> = None;
     loop {
         let call = Arc::clone(&calls).acquire_owned().await.expect("the semaphore is never closed");
         let mut together = Vec::new();
         if waiting.recv_many(&mut together, APPEND_COMMANDS_MAX).await == 0 {
             return;
         }
-        pressure.taken(&together);
+        if let Some(began) = full_call.take() {
+            pressure.full_call_took(began.elapsed());
+        }
+        // Those who waited while it was found full need not ask again.
+        if pressure.is_full() {
+            together.into_iter().for_each(|waiting| drop(waiting.answer.send(Ok(Appended::Full))));
+            continue;
+        }
+        full_call = (!waiting.is_empty()).then(Instant::now);
         let (lanes, pressure) = (lanes.clone(), Arc::clone(&pressure));
         tokio::spawn(async move {
             send(&lanes, together, &pressure).await;

@@ -18,9 +18,16 @@ pub const APPENDS_IN_FLIGHT_MAX: usize = 2;
 /// Appends that wait inside this process for a script to take them in; more are refused at once.
 pub const APPEND_QUEUE_COMMANDS_MAX: usize = 16_384;
 
-/// How long an append may wait for a script to take it in. Whoever comes while those before waited longer is refused at
-/// once: a quick no is worth more than a late yes, and the answer is still to come after this.
-pub const APPEND_WAIT_MAX: Duration = Duration::from_millis(150);
+/// How long an append may have to wait for a script to take it in, in a crowd that will be gone in a moment. Whoever would
+/// wait longer is refused at once: a quick no is worth more than a late yes, and the answer is still to come after this.
+pub const APPEND_WAIT_MAX: Duration = Duration::from_millis(250);
+
+/// The same while the crowd does not end: a line that is always long makes everybody wait and serves nobody sooner. It is
+/// enough for the calls that Redis needs to have something to do.
+pub const CROWDED_APPEND_WAIT_MAX: Duration = Duration::from_millis(50);
+
+/// For how long a crowd is believed to go on after somebody was turned away.
+pub const CROWD_BELIEVED: Duration = Duration::from_secs(1);
 
 /// For how long a group that was found full is believed to be full. Asking costs Redis, and so those who are in line; a
 /// worker makes room in a few times this.

@@ -3,15 +3,18 @@
 use std::{
     collections::HashSet,
     panic::AssertUnwindSafe,
-    time::{Duration, Instant},
+    sync::Arc,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
 };
 
 use futures::{FutureExt, future::join_all};
 use lanes::{
     Append, Appended, Appender, Error, Gate, IdempotencyKey, Quota, Status,
-    limits::{APPEND_WAIT_MAX, COMMAND_LANES_MAX},
+    limits::{APPEND_COMMANDS_MAX, COMMAND_LANES_MAX},
 };
 use stack::{RedisOptions, wait_for_async};
+use tokio::task::JoinSet;
 
 use crate::support::*;
 
@@ -186,35 +189,62 @@ async fn a_group_that_was_found_full_is_not_asked_for_a_moment() {
 
 #[tokio::test]
 async fn who_would_wait_long_is_refused_at_once() {
-    const CROWD: usize = 5_000;
+    /// Enough calls to show how long one takes.
+    const FIRST: usize = 4 * APPEND_COMMANDS_MAX;
+    /// Several times what is done in the longest wait, at some 0.3 ms for a command of so many lanes.
+    const CROWD: usize = 8_000;
+    let names: Vec<_> = (0..COMMAND_LANES_MAX).map(|number| number.to_string()).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
     let mut line = line();
     let appender = Appender::start(line.lanes.clone());
-    assert!(matches!(appender.append(command(&["a"])).await, Ok(Appended::Accepted { .. })));
+    let come = |count: usize| -> JoinSet<_> {
+        let append = |appender: Appender, command| async move { appender.append(command).await };
+        (0..count).map(|_| append(appender.clone(), command(&names))).collect()
+    };
+    for appended in come(FIRST).join_all().await {
+        assert!(matches!(appended, Ok(Appended::Accepted { .. })), "nobody knows yet how long it takes: {appended:?}");
+    }
+
+    // Who is refused while Redis stands still is refused at once.
     line.redis.sigstop();
-    let stopped = Instant::now();
-    let crowd: Vec<_> = (0..CROWD)
-        .map(|_| {
-            let appender = appender.clone();
-            tokio::spawn(async move { appender.append(command(&["a"])).await })
-        })
-        .collect();
-    let long = async || (stopped.elapsed() > APPEND_WAIT_MAX * 2).then_some(());
-    wait_for_async("them to have waited", DEADLINE, long).await;
+    let mut crowd = come(CROWD);
+    let refused = crowd.join_next().await.unwrap().unwrap();
+    assert!(matches!(refused, Err(Error::Busy)), "{refused:?}");
     line.redis.sigcont();
-    // One who waits in turn learns nothing of those who come later, so several come.
-    let mut later = tokio::task::JoinSet::new();
-    wait_for_async("somebody to be refused", DEADLINE, || {
-        let appender = appender.clone();
-        later.spawn(async move { appender.append(command(&["a"])).await });
-        let refused = std::iter::from_fn(|| later.try_join_next()).any(|it| matches!(it.unwrap(), Err(Error::Busy)));
-        std::future::ready(refused.then_some(()))
-    })
-    .await;
 
     // Those who came before are let in, and when they are, so is everybody.
-    for append in crowd {
-        assert!(matches!(append.await.unwrap(), Ok(Appended::Accepted { .. })));
-    }
+    let answers = crowd.join_all().await;
+    let let_in = answers.iter().filter(|it| matches!(it, Ok(Appended::Accepted { .. }))).count();
+    let turned_away = answers.iter().filter(|it| matches!(it, Err(Error::Busy))).count();
+    assert!(let_in > 0 && let_in + turned_away == answers.len(), "{let_in} and {turned_away} of {}", answers.len());
     let let_in = async || matches!(appender.append(command(&["a"])).await, Ok(Appended::Accepted { .. })).then_some(());
     wait_for_async("everybody to be let in again", DEADLINE, let_in).await;
+}
+
+#[tokio::test]
+async fn who_waited_while_the_group_was_found_full_does_not_ask() {
+    const CROWD: usize = 20 * APPEND_COMMANDS_MAX;
+    let mut line = line_of(1, RedisOptions::default());
+    let appender = Appender::start(line.lanes.clone());
+    assert!(matches!(appender.append(command(&["a"])).await, Ok(Appended::Accepted { .. })));
+    let before = calls_of(&line.redis, "evalsha");
+    line.redis.sigstop();
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let crowd: JoinSet<_> = (0..CROWD)
+        .map(|_| {
+            let (appender, waiting) = (appender.clone(), Arc::clone(&waiting));
+            async move {
+                waiting.fetch_add(1, Ordering::Relaxed);
+                appender.append(command(&["a"])).await
+            }
+        })
+        .collect();
+    let all_wait = async || (waiting.load(Ordering::Relaxed) == CROWD).then_some(());
+    wait_for_async("them to wait", DEADLINE, all_wait).await;
+    line.redis.sigcont();
+    for answer in crowd.join_all().await {
+        assert!(matches!(answer, Ok(Appended::Full)), "{answer:?}");
+    }
+    let asked = calls_of(&line.redis, "evalsha") - before;
+    assert!(asked < (CROWD / APPEND_COMMANDS_MAX) as u64, "{asked} calls for {CROWD}");
 }
