@@ -205,6 +205,14 @@ impl Postgres {
         }
     }
 
+    /// Kills the server's first process as a crash would. The others notice and end by themselves; until they have,
+    /// [`Postgres::start_again`] fails.
+    pub fn kill9(&mut self) {
+        if let Some(server) = &mut self.server {
+            server.kill9();
+        }
+    }
+
     /// Starts the server again on the same port with the same data, after a stop or a crash.
     ///
     /// # Errors

@@ -1,16 +1,17 @@
 //! The promises, checked over what shoppers were told and what stands in Postgres.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
 use reqwest::Client;
 use sqlx::{Executor, PgPool};
 use uuid::Uuid;
 
 use crate::house::House;
-use crate::load::document;
-use crate::log::{Accepted, Told};
+use crate::load::{document, hear};
+use crate::log::{Accepted, Lost, Told};
 use crate::pace::Compared;
 
 /// So many breaches of one promise are told.
@@ -34,6 +35,20 @@ const WATCH: &str = "
       when (new.last_ticket <= old.last_ticket and new.stocked = old.stocked) execute function watch_write();
     create trigger watched after update on users for each row
       when (new.last_ticket <= old.last_ticket and new.balance <= old.balance) execute function watch_write();";
+
+/// From the time that a decision bears, which is that of its transaction's statement, to its commit.
+const COMMITTED_WITHIN: Duration = Duration::from_secs(5);
+
+/// What Postgres knows of a request.
+#[derive(Debug, sqlx::FromRow)]
+struct Decided {
+    request_id: Uuid,
+    /// `SUCCEEDED`, or a code.
+    outcome: String,
+    decided_at: DateTime<Utc>,
+    /// Whether an order came of it: a repeat of an earlier one has its outcome, and no order of its own.
+    is_order: bool,
+}
 
 /// What came of one promise.
 #[derive(Debug, Clone)]
@@ -78,6 +93,8 @@ pub struct Evidence<'a> {
     pub told: BTreeMap<String, Told>,
     /// Whether all waiting ended within the time that is promised.
     pub in_time: bool,
+    /// What waited for longer after a fault before.
+    pub late: Vec<String>,
     /// Commands that still stand in line.
     pub waiting: u64,
     /// The pace beside faults of one lane.
@@ -116,8 +133,9 @@ impl Evidence<'_> {
         // Promises that not every plan tries.
         let paces = &self.paces;
         let slow = paces.iter().filter(|pace| !pace.is_kept());
-        let slow =
-            slow.map(|pace| format!("{}: {} a slice of time, and {} before", pace.fault, pace.during, pace.before));
+        let slow = slow.map(|Compared { fault, before, during, after }| {
+            format!("{fault}: {during} a slice of time, {before} before and {after} after")
+        });
         let tried = [
             Verdict::new("I8 who is not touched keeps the pace", paces.len(), slow.collect()),
             self.cards_are_charged_once().await?,
@@ -128,35 +146,43 @@ impl Evidence<'_> {
     }
 
     /// The outcomes in Postgres, by request.
-    async fn decided(&self) -> Result<HashMap<Uuid, String>> {
-        let rows: Vec<(Uuid, String)> = sqlx::query_as(
-            "select request_id, case status when 'SUCCEEDED' then status else outcome ->> 'code' end from requests",
+    async fn decided(&self) -> Result<HashMap<Uuid, Decided>> {
+        let rows: Vec<Decided> = sqlx::query_as(
+            "select request_id, case status when 'SUCCEEDED' then status else outcome ->> 'code' end as outcome, decided_at,
+                    exists (select from orders where order_id = request_id) as is_order
+               from requests",
         )
         .fetch_all(&self.house.pool)
         .await
         .context("reading the outcomes")?;
-        Ok(rows.into_iter().collect())
+        Ok(rows.into_iter().map(|decided| (decided.request_id, decided)).collect())
     }
 
     fn accepted(&self) -> impl Iterator<Item = (&String, &Told, Accepted)> {
         self.told.iter().filter_map(|(key, told)| Some((key, told, told.accepted?)))
     }
 
-    fn one_outcome(&self, decided: &HashMap<Uuid, String>) -> Verdict {
+    fn one_outcome(&self, decided: &HashMap<Uuid, Decided>) -> Verdict {
         let mut broken = Vec::new();
-        let has_lost = self.house.has_lost.load(Ordering::Relaxed);
         for (key, told, Accepted { id, .. }) in self.accepted() {
-            let different: BTreeSet<_> = told.ids.iter().collect();
-            let outcomes: BTreeSet<_> = told.ids.iter().filter_map(|(id, _)| decided.get(id)).collect();
+            let ids: BTreeSet<Uuid> = told.ids.iter().map(|it| it.id).chain(told.lost.iter().map(|it| it.id)).collect();
+            let of_key = || ids.iter().filter_map(|id| decided.get(id));
+            let outcomes: BTreeSet<_> = of_key().map(|decided| &decided.outcome).collect();
             // A Redis that lost its data has lost the keys, too: Postgres still knows them, so the outcome stays the same.
-            if outcomes.len() > 1 || different.len() > 1 && !has_lost {
-                broken.push(format!("key {key} stands for {different:?}, which are {outcomes:?}"));
+            let may_change = |pair: &[Accepted]| self.house.losses.between(pair[0].sent, pair[1].told);
+            let changed = told.ids.windows(2).any(|pair| pair[0].id != pair[1].id && !may_change(pair));
+            if changed || outcomes.len() > 1 || of_key().filter(|decided| decided.is_order).count() > 1 {
+                broken.push(format!("key {key} stands for {ids:?}, which are {:?}", of_key().collect::<Vec<_>>()));
+            }
+            for Lost { id, asked } in &told.lost {
+                let known = decided.get(id).filter(|decided| decided.decided_at + COMMITTED_WITHIN < *asked);
+                broken.extend(known.map(|known| format!("{known:?}, and was unknown at {asked}")));
             }
             // What was lost may have been sent again, under another id.
             let Some(id) = told.id().or((told.lost.is_empty()).then_some(id)) else { continue };
             match decided.get(&id) {
                 None => broken.push(format!("{id} was accepted and never decided")),
-                Some(outcome) => {
+                Some(Decided { outcome, .. }) => {
                     let other = told.outcomes.iter().find(|told| *told != outcome);
                     broken.extend(other.map(|other| format!("{id} is {outcome}, and was told to be {other}")));
                 }
@@ -170,7 +196,8 @@ impl Evidence<'_> {
 
     /// In every lane, decisions come in the order of the tickets that shoppers were told.
     async fn decided_in_order(&self) -> Result<Verdict> {
-        let told: HashMap<Uuid, u64> = self.told.values().flat_map(|told| &told.ids).copied().collect();
+        let told: HashMap<Uuid, u64> =
+            self.told.values().flat_map(|told| &told.ids).map(|accepted| (accepted.id, accepted.ticket)).collect();
         let rows: Vec<(String, Uuid)> =
             sqlx::query_as("select lane, request_id from requests, unnest(lanes) as lane order by lane, decision")
                 .fetch_all(&self.house.pool)
@@ -219,7 +246,7 @@ impl Evidence<'_> {
     }
 
     fn nothing_waits(&self) -> Verdict {
-        let mut broken = Vec::new();
+        let mut broken = self.late.clone();
         if !self.in_time {
             let open = self.told.values().filter(|told| !told.has_ended());
             broken.push(format!("{} shoppers waited longer than was promised", open.count()));
@@ -248,8 +275,9 @@ impl Evidence<'_> {
         .fetch_all(&self.house.pool)
         .await
         .context("reading what was told of orders")?;
-        let broken = rows.iter().filter(|(_, synced, alerts)| !synced && *alerts != 1);
-        let broken = broken.map(|(id, _, alerts)| format!("order {id} was not sent, and alerted {alerts} times"));
+        let broken = rows.iter().filter(|(_, synced, alerts)| *alerts > 1 || !synced && *alerts != 1);
+        let broken =
+            broken.map(|(id, synced, alerts)| format!("order {id}: sent {synced}, and alerted {alerts} times"));
         Ok(Verdict::new("I7 every order is sent, or alerted once", rows.len(), broken.collect()))
     }
 
@@ -310,7 +338,8 @@ impl Evidence<'_> {
             examined += 1;
             let id = told.id().unwrap_or(id);
             let door = &self.house.doors[number % self.house.doors.len()];
-            match document(client.get(format!("{door}/api/requests/{id}")).send().await).await {
+            let heard = hear(client.get(format!("{door}/api/requests/{id}")).send().await).await;
+            match document(heard.with_context(|| format!("asking again for {id}"))?) {
                 Ok(Some(now)) if now.outcome == *first => {}
                 Ok(now) => broken.push(format!("{id} was {first}, and is {now:?}")),
                 Err(what) => broken.push(format!("{id} was {first}: {what}")),

@@ -69,6 +69,8 @@ pub enum Fault {
     SkewApi,
     /// Redis is killed, and started again
     KillRedis,
+    /// Redis is asked to end, and started again
+    EndRedis,
     /// Redis does not answer for a moment, several times
     StallRedis,
     /// Redis forgets its scripts
@@ -83,8 +85,10 @@ pub enum Fault {
     LoseRedis,
     /// The same while a worker sleeps on a batch, which it wakes up with when others have been decided
     LoseRedisUnderZombie,
-    /// Postgres ends at once, and is started again
+    /// Postgres is killed, and started again
     KillPostgres,
+    /// Postgres is asked to end, and started again
+    EndPostgres,
     /// Postgres has no disk left
     FillPostgresDisk,
     /// Somebody holds a row that everybody needs for longer than anybody waits for it
@@ -93,6 +97,8 @@ pub enum Fault {
     TakeAllSessions,
     /// All of Postgres' sessions end
     EndSessions,
+    /// The session of a transaction ends just before its COMMIT
+    EndSessionAtCommit,
     /// The reply to a COMMIT is lost
     LoseCommitReply,
     /// Nobody reaches Redis
@@ -221,18 +227,21 @@ impl Fault {
             Fault::SkewWorkers => return processes::skew(house, Program::Workers, copy).await,
             Fault::SkewApi => return processes::skew(house, Program::Api, copy).await,
             Fault::KillRedis => redis::kill(house).await,
+            Fault::EndRedis => redis::end_server(house).await,
             Fault::StallRedis => redis::stall(house).await,
             Fault::FlushScripts => redis::flush_scripts(house).await,
             Fault::FillRedis => redis::fill(house).await,
             Fault::FillRedisDisk => return redis::fill_disk(house).await,
             Fault::RedisWithoutAof => redis::without_aof(house).await,
-            Fault::LoseRedis => redis::lose(house),
+            Fault::LoseRedis => redis::lose(house).await,
             Fault::LoseRedisUnderZombie => redis::lose_under_zombie(house).await,
             Fault::KillPostgres => postgres::kill(house).await,
+            Fault::EndPostgres => postgres::end_server(house).await,
             Fault::FillPostgresDisk => return postgres::fill_disk(house).await,
             Fault::HoldRow => postgres::hold(house, "select from coupons order by coupon_id for update", LASTS).await,
             Fault::TakeAllSessions => postgres::take_all_sessions(house).await,
             Fault::EndSessions => postgres::end_sessions(house).await,
+            Fault::EndSessionAtCommit => postgres::end_session_at_commit(house).await,
             Fault::LoseCommitReply => network::lose_commit_reply(house).await,
             Fault::CutRedis => network::strike(house, ProgramsAndRedis, Trouble::Cut).await,
             Fault::DeafRedis => network::strike(house, ProgramsAndRedis, Trouble::NoReplies).await,

@@ -4,7 +4,6 @@
 mod launches;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use stack::{Launch, Postgres, PostgresOptions, Process, Redis, RedisOptions, fre
 
 use crate::disk::Disk;
 use crate::load::Balancer;
+use crate::losses::Losses;
 use crate::wire::Wire;
 use launches::Launches;
 
@@ -101,8 +101,8 @@ pub struct House {
     pub disks: Option<Disks>,
     /// To look into Postgres past all wires.
     pub pool: PgPool,
-    /// Whether Redis has lost its data since the shop opened.
-    pub has_lost: Arc<AtomicBool>,
+    /// When Redis lost its data.
+    pub losses: Losses,
     http: Client,
     folder: PathBuf,
 }
@@ -168,7 +168,7 @@ impl House {
             postgres: Mutex::new(postgres),
             disks,
             pool,
-            has_lost: Arc::default(),
+            losses: Losses::default(),
             http,
             folder: folder.to_owned(),
         };
@@ -236,7 +236,26 @@ impl House {
         self.http.get(address).send().await.ok()
     }
 
-    async fn is_ready(&self, program: Program, number: usize) -> bool {
+    /// What a copy has counted in the series of this name whose labels have this among them; 0 where it does not answer.
+    pub async fn counted(&self, program: Program, number: usize, name: &str, label: &str) -> f64 {
+        let Some(answer) = self.ask_copy(program, number, "/metrics").await else { return 0.0 };
+        let text = answer.text().await.unwrap_or_default();
+        let is_of =
+            |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{') && rest.contains(label));
+        text.lines().filter(is_of).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// What all workers have counted of it. One that was started anew begins with 0.
+    pub async fn counted_by_workers(&self, name: &str) -> f64 {
+        let mut counted = 0.0;
+        for number in 0..COPIES {
+            counted += self.counted(Program::Workers, number, name, "").await;
+        }
+        counted
+    }
+
+    /// Whether a copy says that it is ready.
+    pub async fn is_ready(&self, program: Program, number: usize) -> bool {
         let answer = self.ask_copy(program, number, "/readyz").await;
         answer.is_some_and(|answer| answer.status().is_success())
     }

@@ -8,6 +8,7 @@ pub mod faults;
 pub mod house;
 pub mod load;
 pub mod log;
+pub mod losses;
 pub mod pace;
 pub mod run;
 pub mod wire;

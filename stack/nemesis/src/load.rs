@@ -16,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::log::Log;
+use crate::losses::Losses;
 use crate::pace::Pace;
-pub use answer::{Document, document};
+pub use answer::{Document, Heard, document, hear};
 pub use goods::{Goods, WIDE};
 use shopper::{Errand, Role, Shopper};
 
@@ -65,8 +66,10 @@ struct Shared {
     log: Log,
     pace: Pace,
     give_up: CancellationToken,
-    has_lost: Arc<AtomicBool>,
+    losses: Losses,
     is_hot: AtomicBool,
+    /// Charges that ended.
+    charges: AtomicUsize,
     /// The next of the real orders.
     next_order: AtomicUsize,
     /// Charges that nobody waits for at the moment, because they take long.
@@ -84,13 +87,13 @@ pub struct Load {
 
 impl Load {
     /// So many shoppers and chargers, and some who stand by, who begin one command after the other until they are told to stop.
-    /// `has_lost` says whether Redis has lost its data.
+    /// `losses` says when Redis lost its data.
     pub fn start(
         doors: &Arc<Balancer>,
         goods: &Goods,
         (shoppers, chargers): (usize, usize),
         seed: u64,
-        has_lost: &Arc<AtomicBool>,
+        losses: &Losses,
     ) -> Load {
         let shared = Arc::new(Shared {
             client: Client::builder().timeout(ANSWER_MAX).build().expect("a client without special wishes"),
@@ -99,8 +102,9 @@ impl Load {
             log: Log::default(),
             pace: Pace::default(),
             give_up: CancellationToken::new(),
-            has_lost: Arc::clone(has_lost),
+            losses: losses.clone(),
             is_hot: AtomicBool::new(false),
+            charges: AtomicUsize::new(0),
             next_order: AtomicUsize::new(0),
             left: Mutex::default(),
         });

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
 use runtime::causes::chain;
 use uuid::Uuid;
+
+use crate::losses::Losses;
 
 /// What a shopper was told of one command, from the first sending to the end.
 #[derive(Debug, Clone)]
@@ -14,10 +17,10 @@ pub struct Told {
     pub group: &'static str,
     /// Whether it was ever answered with a ticket: the first time.
     pub accepted: Option<Accepted>,
-    /// Every id that its key was answered with, but those that were lost, with its ticket.
-    pub ids: Vec<(Uuid, u64)>,
+    /// Every answer with an id, in order, but for ids that were lost.
+    pub ids: Vec<Accepted>,
     /// Ids that are unknown because Redis lost its data before they were decided.
-    pub lost: Vec<Uuid>,
+    pub lost: Vec<Lost>,
     /// Whether it ended without an answer: it had no key, so nobody could send it again.
     pub is_unknown: bool,
     /// Whether a refusal came before the line, which ends it.
@@ -31,7 +34,7 @@ pub struct Told {
 impl Told {
     /// The request that stands for it in the end.
     pub fn id(&self) -> Option<Uuid> {
-        self.ids.last().map(|(id, _)| *id)
+        self.ids.last().map(|accepted| accepted.id)
     }
 
     /// Whether nothing more will be told of it.
@@ -53,6 +56,15 @@ pub struct Accepted {
     pub sent: Instant,
     /// Whether the same command had been sent before, without an answer: its ticket may be older than this request.
     pub was_sent_before: bool,
+}
+
+/// An id that is unknown.
+#[derive(Debug, Clone, Copy)]
+pub struct Lost {
+    /// The request.
+    pub id: Uuid,
+    /// When somebody asked for it who was told so.
+    pub asked: DateTime<Utc>,
 }
 
 /// All that all shoppers were told, by key.
@@ -93,24 +105,42 @@ impl Log {
     pub(crate) fn accepted(&self, key: &str, accepted: Accepted) {
         self.note(key, |told| {
             told.accepted.get_or_insert(accepted);
-            told.ids.push((accepted.id, accepted.ticket));
+            told.ids.push(accepted);
         });
     }
 
-    /// Looks at an answer on its way.
-    pub(crate) fn heard(&self, answer: reqwest::Result<reqwest::Response>) -> reqwest::Result<reqwest::Response> {
-        if let Err(error) = &answer
-            && !error.is_connect()
-        {
-            self.broken_off.lock().expect("whoever writes does not panic").push(chain(error));
-        }
-        answer
+    /// An id is unknown that was accepted before. Whether that may be, because data were lost since.
+    pub(crate) fn lost(&self, key: &str, lost: Lost, losses: &Losses) -> bool {
+        let mut may_be = false;
+        self.note(key, |told| {
+            let accepted = told.ids.iter().find(|accepted| accepted.id == lost.id);
+            may_be = accepted.is_some_and(|accepted| losses.between(accepted.sent, Instant::now()));
+            if may_be {
+                told.ids.retain(|accepted| accepted.id != lost.id);
+                told.lost.push(lost);
+            }
+        });
+        may_be
     }
 
-    /// How many commands have ended, and how many were begun.
-    pub fn counts(&self) -> (usize, usize) {
+    /// A request that was sent has no whole answer.
+    pub(crate) fn broke_off(&self, error: &reqwest::Error) {
+        if !error.is_connect() {
+            self.broken_off.lock().expect("whoever writes does not panic").push(chain(error));
+        }
+    }
+
+    /// How many commands were told their outcome.
+    pub fn served(&self) -> usize {
         let all = self.told.lock().expect("whoever writes does not panic");
-        (all.values().filter(|told| told.has_ended()).count(), all.len())
+        all.values().filter(|told| !told.outcomes.is_empty()).count()
+    }
+
+    /// What was accepted and has no outcome yet, as far as shoppers know. Charges are not among them: they are settled by others.
+    pub fn open(&self) -> Vec<Accepted> {
+        let all = self.told.lock().expect("whoever writes does not panic");
+        let open = all.values().filter(|told| told.group != "charge" && !told.has_ended());
+        open.filter_map(|told| told.ids.last().copied()).collect()
     }
 
     /// Notes something of a command that was begun.

@@ -10,6 +10,9 @@ pub const SLICE: Duration = Duration::from_millis(500);
 /// What must be left of the pace, in hundredths.
 pub const LEFT_MIN_PERCENT: usize = 70;
 
+/// What of it must come back after a fault, in hundredths: less, because nothing says how busy the machine is with other things.
+pub const BACK_MIN_PERCENT: usize = 50;
+
 /// When something ended for somebody whom no fault touches.
 #[derive(Debug, Clone, Default)]
 pub struct Pace(Arc<Mutex<Vec<Instant>>>);
@@ -29,10 +32,10 @@ pub struct Compared {
 
 impl Compared {
     /// Whether enough is left, beside the lower pace of before and after: a machine that became busier meanwhile for other
-    /// reasons, or was less busy until then, says nothing of the fault.
+    /// reasons, or was less busy until then, says nothing of the fault. And whether enough comes back.
     pub fn is_kept(&self) -> bool {
         let usual = self.before.min(self.after);
-        usual > 0 && self.during * 100 >= usual * LEFT_MIN_PERCENT
+        usual > 0 && self.during * 100 >= usual * LEFT_MIN_PERCENT && self.after * 100 >= self.before * BACK_MIN_PERCENT
     }
 }
 
@@ -76,8 +79,15 @@ mod tests {
         assert_eq!(pace.between(from + SLICE * 5, from + SLICE * 8), 3);
         assert_eq!((pace.between(from, from), pace.between(from + SLICE * 9, from + SLICE * 12)), (0, 0));
         let kept = |before, during, after| Compared { fault: "any".to_owned(), before, during, after }.is_kept();
-        let rows =
-            [((10, 7, 10), true), ((10, 6, 10), false), ((10, 6, 8), true), ((8, 6, 10), true), ((9, 0, 9), false)];
+        let rows = [
+            ((10, 7, 10), true),
+            ((10, 6, 10), false),
+            ((10, 6, 8), true),
+            ((8, 6, 10), true),
+            ((9, 0, 9), false),
+            ((10, 4, 5), true),
+            ((10, 9, 4), false),
+        ];
         for ((before, during, after), is_kept) in rows {
             assert_eq!(kept(before, during, after), is_kept, "{before} {during} {after}");
         }

@@ -1,5 +1,6 @@
 //! A run: load, faults one after the other or several at once, and the promises looked at in the end.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -9,11 +10,13 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use tokio::runtime::Handle;
+use uuid::Uuid;
 
 use crate::check::{Evidence, Verdict, watch};
 use crate::faults::{Fault, Scene, Struck, together};
 use crate::house::{COPIES, House, LEASE};
 use crate::load::{CHARGERS, Goods, Load};
+use crate::log::Accepted;
 use crate::pace::Compared;
 
 /// Shoppers at once, unless said: enough for batches, few enough that the faults and not the load are tried.
@@ -30,7 +33,10 @@ const APART_MAX_MS: u64 = 500;
 const PACE_LOOKED_AT: Duration = Duration::from_secs(5);
 const PACE_REST: Duration = Duration::from_secs(2);
 
-/// Nothing waits longer than a lease and so long after the last fault.
+/// How often outcomes are looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Nothing waits longer than a lease and so long after a fault.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// For charges: a gateway is asked again a minute later; a worker that died while it asked had the charge for some seconds.
@@ -120,9 +126,9 @@ pub async fn run(plan: &Plan, folder: &Path, mut telling: impl FnMut(&str)) -> R
     plan.goods.stock(&house).await.context("stocking the shop")?;
     watch(&house.pool).await?;
     let crowd = (plan.shoppers, plan.chargers);
-    let mut load = Load::start(&house.balancer, &plan.goods, crowd, plan.seed, &house.has_lost);
+    let mut load = Load::start(&house.balancer, &plan.goods, crowd, plan.seed, &house.losses);
     let ends = Instant::now() + plan.time;
-    let (mut struck, mut skipped, mut paces) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut struck, mut skipped, mut paces, mut late) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut ahead = plan.faults.clone();
     loop {
         if ahead.is_empty() && Instant::now() < ends {
@@ -134,7 +140,6 @@ pub async fn run(plan: &Plan, folder: &Path, mut telling: impl FnMut(&str)) -> R
         }
         let paced = faults.iter().any(|fault| (plan.paced)(*fault));
         pause(if paced { PACE_REST + PACE_LOOKED_AT } else { quiet(&mut random) }).await;
-        let (before, _) = load.log().counts();
         let named: Vec<String> = faults.iter().map(|fault| format!("{fault:?}")).collect();
         let named = named.join(" + ");
         telling(&named);
@@ -150,9 +155,14 @@ pub async fn run(plan: &Plan, folder: &Path, mut telling: impl FnMut(&str)) -> R
             }
         }
         let ended = Instant::now();
-        // The shop is well again when somebody is served again.
-        let served = || async { (load.log().counts().0 > before).then_some(()) };
-        stack::try_wait_for_async("somebody to be served again", LEASE + DRAIN, served)
+        let (open, served) = (load.log().open(), load.log().served());
+        if let Some(open) = still_open(&house, open).await {
+            late.push(format!("{open} of those accepted before the end of {named}"));
+        }
+        // The shop is well again when it serves more than it had in hand.
+        let in_hand = plan.shoppers;
+        let serves = || async { (load.log().served() > served + in_hand).then_some(()) };
+        stack::try_wait_for_async("the shop to serve again", LEASE + DRAIN, serves)
             .await
             .with_context(|| format!("after {named}"))?;
         if paced {
@@ -169,7 +179,7 @@ pub async fn run(plan: &Plan, folder: &Path, mut telling: impl FnMut(&str)) -> R
     let in_time = load.finish(LEASE + DRAIN, SETTLED_MAX).await;
     let waiting = house.waiting().await?;
     everything_told(&house).await;
-    let evidence = Evidence { house: &house, told: load.log().all(), in_time, waiting, paces };
+    let evidence = Evidence { house: &house, told: load.log().all(), in_time, late, waiting, paces };
     let verdicts = evidence.check().await?;
     Ok(Report { verdicts, struck, skipped, commands: evidence.told.len() })
 }
@@ -197,6 +207,21 @@ fn strike_all(faults: &[Fault], house: &House, load: &Load, random: &mut StdRng)
             striking.into_iter().map(|thread| thread.join().expect("a fault that panicked is a mistake here")).collect()
         })
     })
+}
+
+/// How many of these have no outcome when none may wait any longer; none: all have. What was lost since has none.
+async fn still_open(house: &House, mut open: Vec<Accepted>) -> Option<usize> {
+    let ends = Instant::now() + LEASE + DRAIN;
+    loop {
+        let ids: Vec<Uuid> = open.iter().map(|accepted| accepted.id).collect();
+        let decided = sqlx::query_scalar("select request_id from requests where request_id = any($1)").bind(ids);
+        let decided: HashSet<Uuid> = decided.fetch_all(&house.pool).await.unwrap_or_default().into_iter().collect();
+        open.retain(|it| !decided.contains(&it.id) && !house.losses.between(it.sent, Instant::now()));
+        if open.is_empty() || Instant::now() > ends {
+            return (!open.is_empty()).then_some(open.len());
+        }
+        pause(LOOK_EVERY).await;
+    }
 }
 
 fn quiet(random: &mut StdRng) -> Duration {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use chrono::Utc;
-use runtime::metrics::cron_job;
+use runtime::metrics::{BATCH_FAULTS, cron_job};
 
 use super::{LASTS, felt, pause};
 use crate::house::{Between, COPIES, House, Program};
@@ -27,9 +27,15 @@ pub(super) async fn strike(house: &House, between: Between, trouble: Trouble) ->
 
 pub(super) async fn lose_commit_reply(house: &House) -> Result<()> {
     let of_workers = house.wires(Between::ProgramsAndPostgres).last().context("the workers' wire to Postgres")?;
-    let before = of_workers.bitten();
-    of_workers.set(Trouble::LoseReplyTo(b"; commit"));
-    felt("the reply to a COMMIT to be lost", async || Ok(of_workers.bitten() > before)).await
+    // Sweeps commit, too, and the next one may be theirs.
+    felt("a batch to miss the reply to its COMMIT", async || {
+        let (bitten, faults) = (of_workers.bitten(), house.counted_by_workers(BATCH_FAULTS).await);
+        of_workers.set(Trouble::LoseReplyTo(b"; commit"));
+        felt("the reply to a COMMIT to be lost", async || Ok(of_workers.bitten() > bitten)).await?;
+        pause(LASTS / 4).await;
+        Ok(house.counted_by_workers(BATCH_FAULTS).await > faults)
+    })
+    .await
 }
 
 /// Who waits for an answer over a connection that is dead must stop waiting by itself: every worker sweeps again.

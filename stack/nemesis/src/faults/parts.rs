@@ -46,6 +46,7 @@ impl Fault {
             Fault::ChargesDieAtPoints => &[Workers, Gateway],
             Fault::KillApi | Fault::EndApi | Fault::ApiDiesAfterAppend | Fault::SkewApi => &[Api],
             Fault::KillRedis
+            | Fault::EndRedis
             | Fault::StallRedis
             | Fault::FlushScripts
             | Fault::FillRedis
@@ -54,7 +55,11 @@ impl Fault {
             // A door must be there to refuse; whoever is started meanwhile refuses to start.
             Fault::RedisWithoutAof => &[Redis, Api, Workers, WayToRedis],
             Fault::LoseRedisUnderZombie => &[Redis, Workers],
-            Fault::KillPostgres | Fault::HoldRow | Fault::TakeAllSessions | Fault::EndSessions => &[Postgres],
+            // Its batch must come so far, and the worker must tell how it failed.
+            Fault::EndSessionAtCommit => &[Postgres, WayToPostgres, Workers, Redis, WayToRedis],
+            Fault::KillPostgres | Fault::EndPostgres | Fault::HoldRow | Fault::TakeAllSessions | Fault::EndSessions => {
+                &[Postgres]
+            }
             // Nobody finds it full while nothing comes to be written.
             Fault::FillPostgresDisk => &[Postgres, WayToPostgres, Workers, Redis, WayToRedis],
             Fault::CutRedis | Fault::DeafRedis | Fault::SilentRedis | Fault::FarRedis => &[WayToRedis],

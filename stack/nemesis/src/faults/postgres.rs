@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use runtime::fault_points::Point;
+use runtime::metrics::BATCH_FAULTS;
 use runtime::postgres::Timeouts;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, PgConnection};
 use stack::Shutdown;
+use tokio::time::Instant;
 
-use super::{FELT_MAX, LASTS, Struck, felt, pause};
-use crate::house::House;
+use super::processes::wake_workers;
+use super::{FELT_MAX, LASTS, LOOK_EVERY, Struck, felt, pause};
+use crate::house::{House, Program};
 
 /// A session that does nothing but hold.
 const HOLDING: Timeouts = Timeouts { statement: FELT_MAX, lock: FELT_MAX, idle_in_transaction: FELT_MAX };
@@ -16,13 +20,33 @@ const HOLDING: Timeouts = Timeouts { statement: FELT_MAX, lock: FELT_MAX, idle_i
 /// More than any Postgres here lets in.
 const SESSIONS_WANTED: u32 = 1_000;
 
+/// A session that is not to be had in this time is not there.
+const TAKEN_WITHIN: Duration = Duration::from_millis(200);
+
 /// What Postgres says in its log when it cannot write.
 const NO_DISK: &str = "No space left on device";
 
 pub(super) async fn kill(house: &House) -> Result<()> {
-    house.postgres().stop(Shutdown::Immediate);
+    house.postgres().kill9();
+    away_and_back(house).await
+}
+
+pub(super) async fn end_server(house: &House) -> Result<()> {
+    house.postgres().stop(Shutdown::Fast);
+    away_and_back(house).await
+}
+
+async fn away_and_back(house: &House) -> Result<()> {
+    let felt = house.no_longer_ready(Program::Api, 0).await;
     pause(LASTS).await;
-    house.postgres().start_again()
+    // After a crash it takes until the last of its processes has noticed.
+    let ends = Instant::now() + FELT_MAX;
+    loop {
+        let started = house.postgres().start_again();
+        let Err(error) = started else { return felt };
+        ensure!(Instant::now() < ends, error.context("Postgres after it ended"));
+        pause(LOOK_EVERY).await;
+    }
 }
 
 pub(super) async fn fill_disk(house: &House) -> Result<Struck> {
@@ -60,36 +84,53 @@ pub(super) async fn hold(house: &House, locking: &str, time: Duration) -> Result
     felt
 }
 
-/// Takes every session that Postgres has, after ending those of the programs, so that they find none.
+/// Takes every session that Postgres has, those of the programs one after the other as they end, until a door finds none.
 pub(super) async fn take_all_sessions(house: &House) -> Result<()> {
     let greedy = sqlx::postgres::PgPoolOptions::new()
         .max_connections(SESSIONS_WANTED)
-        .acquire_timeout(LASTS)
+        .acquire_timeout(TAKEN_WITHIN)
         .connect_with((*house.pool.connect_options()).clone())
         .await?;
-    end_sessions(house).await?;
-    let mut taken = Vec::new();
-    let refused = loop {
-        match greedy.acquire().await {
-            Ok(session) => taken.push(session),
-            Err(error) => break error,
+    let mut taken = vec![greedy.acquire().await.context("taking the first session")?];
+    let felt = felt("a door to find no session", async || {
+        end(&mut taken[0], "true").await?;
+        while let Ok(session) = greedy.acquire().await {
+            taken.push(session);
         }
-    };
+        Ok(!house.is_ready(Program::Api, 0).await)
+    })
+    .await;
     pause(LASTS).await;
-    ensure!(!taken.is_empty(), "not one session could be taken: {refused}");
-    Ok(())
+    felt
 }
 
 pub(super) async fn end_sessions(house: &House) -> Result<()> {
-    felt("a session to be there, and to be ended", async || {
-        let ended: i64 = sqlx::query_scalar(
-            "select count(*) from (select pg_terminate_backend(pid) from pg_stat_activity
-                                    where application_name like 'droplane%' and pid <> pg_backend_pid()) as ended",
-        )
-        .fetch_one(&house.pool)
-        .await
-        .context("ending sessions")?;
+    let mut session = house.pool.acquire().await.context("a session to end others")?;
+    felt("a session to be there, and to be ended", async || Ok(end(&mut session, "true").await? > 0)).await
+}
+
+/// Ends the session of a transaction that is about to commit: the worker must try again, once.
+pub(super) async fn end_session_at_commit(house: &House) -> Result<()> {
+    let mut session = house.pool.acquire().await.context("a session to end another")?;
+    felt("a session to end between the last statement and COMMIT", async || {
+        let faults = house.counted_by_workers(BATCH_FAULTS).await;
+        house.arm(Point::BeforeCommit, "STOP")?;
+        felt("somebody to come to its COMMIT", async || Ok(house.was_reached(Point::BeforeCommit))).await?;
+        let ended = end(&mut session, "state = 'idle in transaction'").await?;
+        wake_workers(house).await?;
+        if ended > 0 {
+            felt("a batch to fail", async || Ok(house.counted_by_workers(BATCH_FAULTS).await > faults)).await?;
+        }
         Ok(ended > 0)
     })
     .await
+}
+
+/// Ends those sessions of the programs of which this holds, and counts them.
+async fn end(session: &mut PgConnection, condition: &'static str) -> Result<i64> {
+    let ending = format!(
+        "select count(*) from (select pg_terminate_backend(pid) from pg_stat_activity
+                                where application_name like 'droplane%' and pid <> pg_backend_pid() and {condition}) as ended"
+    );
+    sqlx::query_scalar(AssertSqlSafe(ending)).fetch_one(session).await.context("ending sessions")
 }

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use runtime::fault_points::Point;
+use runtime::metrics::{BATCH_FAULTS, FENCE_REFUSALS, LEASE_EXPIRIES};
 use tokio::time::Instant;
 
 use super::{FELT_MAX, LASTS, LOOK_EVERY, Struck, felt, pause};
@@ -53,11 +54,27 @@ pub(super) async fn rolling_restart(house: &House, log: &Log) -> Result<()> {
     Ok(())
 }
 
+/// Stops a worker that has a batch in hand: somebody else must find its lease expired.
 pub(super) async fn stop(house: &House, one: usize) -> Result<()> {
-    house.process(Program::Workers, one).sigstop();
-    pause(LEASE * 3).await;
-    house.process(Program::Workers, one).sigcont();
+    felt("a lease to expire", async || {
+        let expired = async || expired_leases(house, other(one)).await;
+        let before = expired().await;
+        house.process(Program::Workers, one).sigstop();
+        pause(LEASE * 3).await;
+        let is_felt = expired().await > before;
+        house.process(Program::Workers, one).sigcont();
+        Ok(is_felt)
+    })
+    .await?;
     house.ready(Program::Workers, one).await
+}
+
+fn other(one: usize) -> usize {
+    (one + 1) % COPIES
+}
+
+async fn expired_leases(house: &House, one: usize) -> f64 {
+    house.counted(Program::Workers, one, LEASE_EXPIRIES, "").await
 }
 
 /// Lets whoever comes by first die there, at one point after the other, and starts it again.
@@ -87,12 +104,24 @@ async fn start_the_dead(house: &House, program: Program, point: Point) -> Result
 /// Lets whoever comes by first stop there for longer than its lease, and go on, at one point after the other.
 pub(super) async fn stop_at(house: &House, points: &[Point]) -> Result<()> {
     for point in points {
+        let counted = async |name| house.counted_by_workers(name).await;
+        let (expired, dropped) = (counted(LEASE_EXPIRIES).await, dropped_batches(house).await);
         house.arm(*point, "STOP")?;
         felt(&format!("somebody to stop at {}", point.as_str()), async || Ok(house.was_reached(*point))).await?;
         pause(LEASE * 3).await;
         wake_workers(house).await?;
+        ensure!(counted(LEASE_EXPIRIES).await > expired, "no lease expired while somebody stood at {}", point.as_str());
+        felt(&format!("whoever stood at {} to drop its batch", point.as_str()), async || {
+            Ok(dropped_batches(house).await > dropped)
+        })
+        .await?;
     }
     Ok(())
+}
+
+/// Batches that are somebody else's by now, or whose transaction Postgres has ended.
+async fn dropped_batches(house: &House) -> f64 {
+    house.counted_by_workers(FENCE_REFUSALS).await + house.counted_by_workers(BATCH_FAULTS).await
 }
 
 pub(super) async fn wake_workers(house: &House) -> Result<()> {

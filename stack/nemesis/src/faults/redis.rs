@@ -1,15 +1,15 @@
 //! Redis.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use runtime::fault_points::Point;
+use runtime::metrics::REDIS_SCRIPT_SECONDS;
 use serde_json::json;
 
 use super::processes::wake_workers;
 use super::{LASTS, Struck, felt, pause};
-use crate::house::{House, LEASE, Program};
+use crate::house::{COPIES, House, LEASE, Program};
 use crate::load::WIDE;
 
 /// As long as a Redis that is busy with its disk; a client of the crate `redis` gives up after 500 ms by default.
@@ -18,18 +18,43 @@ const STALLS: usize = 3;
 
 pub(super) async fn kill(house: &House) -> Result<()> {
     house.redis().kill9();
+    away_and_back(house).await
+}
+
+pub(super) async fn end_server(house: &House) -> Result<()> {
+    house.redis().stop();
+    away_and_back(house).await
+}
+
+async fn away_and_back(house: &House) -> Result<()> {
+    let felt = house.no_longer_ready(Program::Api, 0).await;
     pause(LASTS).await;
-    house.redis().start_again()
+    house.redis().start_again()?;
+    felt
 }
 
 pub(super) async fn stall(house: &House) -> Result<()> {
+    let before = long_calls(house).await;
     for _ in 0..STALLS {
         house.redis().sigstop();
         pause(STALL).await;
         house.redis().sigcont();
         pause(STALL).await;
     }
-    Ok(())
+    felt("somebody to wait for Redis", async || Ok(long_calls(house).await > before)).await
+}
+
+/// How many calls of scripts took longer than half a second, less than a stall.
+async fn long_calls(house: &House) -> f64 {
+    let mut long = 0.0;
+    for program in [Program::Api, Program::Workers] {
+        for copy in 0..COPIES {
+            let count = |name: String, label| async move { house.counted(program, copy, &name, label).await };
+            let all = count(format!("{REDIS_SCRIPT_SECONDS}_count"), "").await;
+            long += all - count(format!("{REDIS_SCRIPT_SECONDS}_bucket"), "le=\"0.5\"").await;
+        }
+    }
+    long
 }
 
 pub(super) async fn flush_scripts(house: &House) -> Result<()> {
@@ -95,16 +120,23 @@ async fn refuses(house: &House) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn lose(house: &House) -> Result<()> {
-    house.has_lost.store(true, Ordering::Relaxed);
-    house.redis().command(&["FLUSHALL"])?;
-    Ok(())
+/// Loses all data, once somebody stands in line: in one step, so that nobody is served between looking and losing.
+pub(super) async fn lose(house: &House) -> Result<()> {
+    const LOSE_A_LINE: &str = "
+        local standing = 0
+        for _, line in ipairs(redis.call('KEYS', '*:line')) do standing = standing + redis.call('ZCARD', line) end
+        if standing > 0 then redis.call('FLUSHALL') end
+        return standing";
+    felt("somebody to stand in a line that is lost", async || {
+        house.losses.during(|| Ok(house.redis().command(&["EVAL", LOSE_A_LINE, "0"])?.trim() != "0"))
+    })
+    .await
 }
 
 pub(super) async fn lose_under_zombie(house: &House) -> Result<()> {
     house.arm(Point::BeforeTransaction, "STOP")?;
     felt("somebody to stop with a batch", async || Ok(house.was_reached(Point::BeforeTransaction))).await?;
-    lose(house)?;
+    lose(house).await?;
     pause(LEASE * 3).await;
     wake_workers(house).await
 }

@@ -9,6 +9,9 @@ use uuid::Uuid;
 /// The pause before somebody sends again who was told nothing else.
 pub(super) const PAUSE: Duration = Duration::from_millis(200);
 
+/// Longer nobody waits who is told to come again, so that there is always somebody.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
 /// What the answer to a command was.
 pub(super) enum Sent {
     /// A 202 with its ticket.
@@ -23,15 +26,39 @@ pub(super) enum Sent {
     Surprise(String),
 }
 
-pub(super) async fn understand(answer: Answered<Response>) -> Sent {
-    let Ok(answer) = answer else {
-        return Sent::Again(PAUSE);
-    };
+/// An answer that came whole.
+#[derive(Debug)]
+pub struct Heard {
+    status: StatusCode,
+    /// In seconds.
+    retry_after: Option<u64>,
+    body: Value,
+}
+
+/// Reads an answer.
+///
+/// # Errors
+/// When the connection broke before it was whole.
+pub async fn hear(answer: Answered<Response>) -> Answered<Heard> {
+    let answer = answer?;
     let status = answer.status();
     let retry_after = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
-    let Ok(body) = answer.json::<Value>().await else {
-        return Sent::Again(PAUSE);
-    };
+    let body = answer.bytes().await?;
+    let body = serde_json::from_slice(&body).unwrap_or_else(|_| String::from_utf8_lossy(&body).into());
+    Ok(Heard { status, retry_after, body })
+}
+
+/// Who is to come again is told when.
+fn is_for_now(Heard { status, retry_after, .. }: &Heard) -> Option<Duration> {
+    let is_for_now = matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    retry_after.filter(|_| is_for_now).map(Duration::from_secs)
+}
+
+pub(super) fn understand(heard: Heard) -> Sent {
+    if let Some(pause) = is_for_now(&heard) {
+        return Sent::Again(pause.clamp(PAUSE, PAUSE_MAX));
+    }
+    let Heard { status, body, .. } = heard;
     let code = body["code"].as_str().unwrap_or_default().to_owned();
     let id = |name: &str| body[name].as_str().and_then(|id| id.parse().ok());
     match status {
@@ -42,9 +69,6 @@ pub(super) async fn understand(answer: Answered<Response>) -> Sent {
                 (Some(id), Some(ticket)) => Sent::Accepted(id, ticket),
                 _ => Sent::Surprise(format!("{status} {body}")),
             }
-        }
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-            Sent::Again(retry_after.map_or(PAUSE, |seconds: u64| Duration::from_secs(seconds.min(1)).max(PAUSE)))
         }
         StatusCode::CONFLICT | StatusCode::GONE | StatusCode::UNPROCESSABLE_ENTITY if code.starts_with('C') => {
             Sent::Refused(code)
@@ -62,23 +86,20 @@ pub struct Document {
     pub outcome: String,
 }
 
-/// The document of a request that has ended; none while it has not, or nobody answers.
+/// The document of a request that has ended; none while it has not, or nobody can say.
 ///
 /// # Errors
 /// What was answered instead. Nobody may be told that an accepted request is unknown.
-pub async fn document(answer: Answered<Response>) -> Result<Option<Document>, String> {
-    let Ok(answer) = answer else {
+pub fn document(heard: Heard) -> Result<Option<Document>, String> {
+    if is_for_now(&heard).is_some() {
         return Ok(None);
-    };
-    let status = answer.status();
-    let Ok(body) = answer.json::<Value>().await else {
-        return Ok(None);
-    };
+    }
+    let Heard { status, body, .. } = heard;
     let ended = |outcome: &str| Ok(Some(Document { ticket: body["ticket"].as_u64(), outcome: outcome.to_owned() }));
     match (status, body["status"].as_str()) {
         (StatusCode::OK, Some("SUCCEEDED")) => ended("SUCCEEDED"),
         (StatusCode::OK, Some("FAILED")) => ended(body["error"]["code"].as_str().unwrap_or("a refusal without a code")),
-        (StatusCode::OK, Some("QUEUED" | "PROCESSING")) | (StatusCode::SERVICE_UNAVAILABLE, _) => Ok(None),
+        (StatusCode::OK, Some("QUEUED" | "PROCESSING")) => Ok(None),
         _ => Err(format!("{status} {body}")),
     }
 }

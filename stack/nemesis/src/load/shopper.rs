@@ -4,16 +4,18 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
 use rand::RngExt;
 use rand::rngs::StdRng;
+use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::answer::{PAUSE, Sent, document, understand};
+use super::answer::{Heard, PAUSE, Sent, document, hear, understand};
 use super::goods::{CALM, quiet_order};
 use super::{Document, Shared};
-use crate::log::Accepted;
+use crate::log::{Accepted, Lost};
 
 /// One command in so many is sent again after its outcome.
 const REPEATED_ONE_IN: u32 = 5;
@@ -25,7 +27,9 @@ const REFUSED_CARD_ONE_IN: u32 = 8;
 const ASKED_SECONDS: u64 = 2;
 /// A charge whose outcome is unknown after this is left for later: its shopper has other things to do.
 const CHARGE_PATIENCE: Duration = Duration::from_secs(3);
-/// Between two charges: nobody charges all the time, and what the sandbox remembers has a bound.
+/// Charges of all chargers: what the sandbox remembers has a bound, which is higher.
+const CHARGES_MAX: usize = 40_000;
+/// Between two charges: nobody charges all the time.
 const CHARGE_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a shopper does.
@@ -69,6 +73,7 @@ impl Shopper {
             }
             match self.role {
                 Role::Rusher => {}
+                Role::Charger if self.shared.charges.fetch_add(1, Ordering::Relaxed) >= CHARGES_MAX => return,
                 Role::Charger => tokio::time::sleep(CHARGE_PAUSE).await,
                 Role::Bystander => self.shared.pace.note(),
             }
@@ -180,7 +185,8 @@ impl Shopper {
                 request = request.header("idempotency-key", key);
             }
             let accepted = |id, ticket| Accepted { id, ticket, told: Instant::now(), sent, was_sent_before: tries > 0 };
-            match understand(shared.log.heard(request.send().await)).await {
+            let answered = self.hear(request).await.map_or(Sent::Again(PAUSE), understand);
+            match answered {
                 Sent::Accepted(id, ticket) => {
                     shared.log.accepted(key, accepted(id, ticket));
                     return Some(id);
@@ -212,12 +218,17 @@ impl Shopper {
         unreachable!("it is tried for ever")
     }
 
+    /// The answer; none where the connection breaks.
+    async fn hear(&self, request: RequestBuilder) -> Option<Heard> {
+        hear(request.send().await).await.inspect_err(|error| self.shared.log.broke_off(error)).ok()
+    }
+
     /// The document of a charge that has ended; none if that is not to be had.
     async fn document_of(&mut self, key: &str, id: Uuid) -> Option<Document> {
         loop {
             let door = self.shared.doors.door(&mut self.random);
-            let asked = self.shared.client.get(format!("{door}/api/requests/{id}")).send().await;
-            match document(asked).await {
+            let asked = self.shared.client.get(format!("{door}/api/requests/{id}"));
+            match self.hear(asked).await.map_or(Ok(None), document) {
                 Ok(Some(document)) => return Some(document),
                 Ok(None) => tokio::time::sleep(PAUSE).await,
                 Err(what) => {
@@ -232,18 +243,15 @@ impl Shopper {
         let shared = Arc::clone(&self.shared);
         loop {
             let door = shared.doors.door(&mut self.random);
-            let asked = shared.client.get(format!("{door}/api/requests/{id}?wait={ASKED_SECONDS}")).send().await;
-            match document(shared.log.heard(asked)).await {
+            let asked = Utc::now();
+            let question = shared.client.get(format!("{door}/api/requests/{id}?wait={ASKED_SECONDS}"));
+            match self.hear(question).await.map_or(Ok(None), document) {
                 Ok(Some(Document { outcome, .. })) => {
                     shared.log.note(key, |told| told.outcomes.push(outcome));
                     return Waited::Ended;
                 }
                 Ok(None) => tokio::time::sleep(PAUSE).await,
-                Err(what) if shared.has_lost.load(Ordering::Relaxed) && what.contains("R001") => {
-                    shared.log.note(key, |told| {
-                        told.ids.retain(|(known, _)| *known != id);
-                        told.lost.push(id);
-                    });
+                Err(what) if what.contains("R001") && shared.log.lost(key, Lost { id, asked }, &shared.losses) => {
                     return Waited::Lost;
                 }
                 Err(what) => {
