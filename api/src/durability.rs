@@ -162,6 +162,6 @@ pub async fn first_look(watch: &DurabilityWatch, link: &Link, until: &Cancellati
 /// # Errors
 /// When one cannot be reached.
 pub async fn look_at_all(watch: &DurabilityWatch, link: &Link) -> anyhow::Result<Look> {
-    let mut servers = link.servers().await?;
+    let mut servers: Vec<_> = link.servers().await.all()?.into_iter().map(|server| server.redis).collect();
     Ok(watch.look(&mut servers).await?)
 }

@@ -16,7 +16,7 @@ use crate::{
     limits::SEED_MARGIN_TICKETS,
     replicas::Replicas,
     routed::RoutedConnection,
-    servers::{Servers, connect_to, is_elsewhere},
+    servers::{Located, Servers, connect_to, is_elsewhere},
 };
 
 /// What the archive of decided commands says when it fails.
@@ -141,28 +141,23 @@ impl Link {
         Client::open(at).map_err(Error::Connect)
     }
 
-    /// New connections to every server where one of the groups lives. Nothing is seeded.
-    ///
-    /// # Errors
-    /// When one cannot be reached.
-    pub async fn servers(&self) -> Result<Vec<MultiplexedConnection>, Error> {
-        let mut found = HashMap::new();
-        for group in &self.0.groups {
-            let (at, redis) = self.find(&group.prefix()).await?;
-            found.insert(at.addr().to_string(), redis);
-        }
-        Ok(found.into_values().collect())
-    }
-
     /// A connection that always leads to the server of `key`, also when it has become another one. Other keys that are
     /// used on it must share its hash tag.
     pub fn routed(&self, key: &str) -> RoutedConnection {
         RoutedConnection::new(self.clone(), key.into())
     }
 
-    async fn find(&self, key: &str) -> Result<(ConnectionInfo, MultiplexedConnection), Error> {
+    pub(crate) async fn locate(&self, keys: &[String]) -> Located {
         let known = self.with_state(|state| state.known.clone());
-        self.0.servers.connect(key, &known).await.map_err(Error::Connect)
+        self.0.servers.locate(keys, &known).await
+    }
+
+    async fn find(&self, key: &str) -> Result<(ConnectionInfo, MultiplexedConnection), Error> {
+        let Located { mut places, failure } = self.locate(&[key.to_owned()]).await;
+        match (places.pop(), failure) {
+            (Some(place), _) => Ok((place.at, place.redis)),
+            (None, failure) => Err(Error::Connect(failure.expect("whoever is not found was looked for in vain"))),
+        }
     }
 
     /// The shared connection to the server of a key, seeded for the group if the key is that of one.

@@ -1,5 +1,9 @@
 //! Where Redis is: one server, the nodes of a Cluster, or whichever server Sentinels call the master.
 
+mod locate;
+
+pub(crate) use locate::{Located, Place};
+
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -14,7 +18,7 @@ use redis::{
 
 use crate::{
     Error,
-    limits::{CONNECT_TIMEOUT, REDIRECTS_MAX, RESPONSE_TIMEOUT},
+    limits::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT},
 };
 
 /// The addresses of Redis, and how the one that serves a key is found among them. A node of a Cluster says itself where a
@@ -43,34 +47,39 @@ impl Servers {
         Ok(Self(Arc::new(Addresses { all, answered: AtomicUsize::new(0), master })))
     }
 
-    /// A connection to the server that serves `key`, and its address. `known` are more servers that may know it.
-    pub(crate) async fn connect(
-        &self,
-        key: &str,
-        known: &[ConnectionInfo],
-    ) -> RedisResult<(ConnectionInfo, MultiplexedConnection)> {
+    /// Finds the servers of these keys. `known` are more servers that may know them.
+    pub(crate) async fn locate(&self, keys: &[String], known: &[ConnectionInfo]) -> Located {
         if let Some(name) = &self.0.master {
-            let master = self.ask_sentinels(name).await?;
-            return follow(master, key).await;
+            return match self.ask_sentinels(name).await {
+                Ok(master) => Self::locate_from(&master, keys).await,
+                Err(failure) => Located::nowhere(failure),
+            };
         }
         let count = self.0.all.len();
         let first = self.0.answered.load(Ordering::Relaxed);
         let mut failure = None;
         for at in (0..count).map(|step| (first + step) % count) {
-            match follow(self.0.all[at].clone(), key).await {
-                Ok(found) => {
-                    self.0.answered.store(at, Ordering::Relaxed);
-                    return Ok(found);
-                }
-                Err(error) => failure = Some(error),
+            let located = Self::locate_from(&self.0.all[at], keys).await;
+            if !located.places.is_empty() {
+                self.0.answered.store(at, Ordering::Relaxed);
+                return located;
             }
+            failure = located.failure.or(failure);
         }
         for server in known {
-            if let Ok(found) = follow(server.clone(), key).await {
-                return Ok(found);
+            let located = Self::locate_from(server, keys).await;
+            if !located.places.is_empty() {
+                return located;
             }
         }
-        Err(failure.unwrap_or_else(|| (ErrorKind::InvalidClientConfig, "there is no address").into()))
+        Located::nowhere(failure.unwrap_or_else(|| (ErrorKind::InvalidClientConfig, "there is no address").into()))
+    }
+
+    async fn locate_from(at: &ConnectionInfo, keys: &[String]) -> Located {
+        match connect_to(at).await {
+            Ok(redis) => Located::from(at.clone(), redis, keys).await,
+            Err(failure) => Located::nowhere(failure),
+        }
     }
 
     async fn ask_sentinels(&self, name: &str) -> RedisResult<ConnectionInfo> {
@@ -118,19 +127,6 @@ fn address(url: &str) -> RedisResult<ConnectionInfo> {
     // refusal in its ACL log.
     let settings = info.redis_settings().clone().set_skip_set_lib_name();
     Ok(info.set_redis_settings(settings))
-}
-
-/// Goes where a node of a Cluster sends us, until one answers for the key itself.
-async fn follow(mut at: ConnectionInfo, key: &str) -> RedisResult<(ConnectionInfo, MultiplexedConnection)> {
-    for _ in 0..=REDIRECTS_MAX {
-        let mut connection = connect_to(&at).await?;
-        match redis::cmd("EXISTS").arg(key).query_async::<redis::Value>(&mut connection).await {
-            Ok(_) => return Ok((at, connection)),
-            Err(error) if is_elsewhere(&error) => at = redirected(&at, &error)?,
-            Err(error) => return Err(error),
-        }
-    }
-    Err((ErrorKind::Client, "the nodes of the Cluster send us round in a circle").into())
 }
 
 /// A connection to this very server.

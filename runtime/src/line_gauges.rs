@@ -21,10 +21,12 @@ pub async fn keep_line_gauges(lines: Vec<Lanes>) {
         }
         // Settings can be changed while Redis runs, and nobody would tell us.
         if let Some(line) = lines.first()
-            && let Ok(mut servers) = line.link().servers().await
-            && let Err(error) = redis_durability::check_all(&mut servers).await
+            && let Ok(servers) = line.link().servers().await.all()
         {
-            tracing::debug!(%error, "Redis cannot be asked about its durability");
+            let mut connections: Vec<_> = servers.into_iter().map(|server| server.redis).collect();
+            if let Err(error) = redis_durability::check_all(&mut connections).await {
+                tracing::debug!(%error, "Redis cannot be asked about its durability");
+            }
         }
     }
 }

@@ -1,0 +1,54 @@
+//! Which servers have the groups, and what it costs to find them.
+
+use std::{collections::HashSet, sync::Arc};
+
+use lanes::{Group, LineLimits, Link, Servers};
+use stack::{Redis, RedisCluster, RedisOptions};
+
+use crate::support::*;
+
+/// As many as a shop may have of coupons.
+const GROUPS: usize = 64;
+
+const MASTERS: usize = 3;
+
+fn link_to(url: &str) -> Link {
+    let groups = (0..GROUPS).map(|number| group_named(&format!("g{number}"))).collect();
+    let servers = Servers::new(url, None).unwrap();
+    Link::new(servers, groups, LineLimits::new(1_000), Arc::new(MemoryArchive::default()), None, 0)
+}
+
+/// How often a server was connected to since it started, for this question, too.
+fn connections(redis: &Redis) -> u64 {
+    let stats = redis.command(&["INFO", "stats"]).unwrap();
+    let count = stats.lines().find_map(|line| line.strip_prefix("total_connections_received:")).unwrap();
+    count.trim().parse().unwrap()
+}
+
+/// Asks a link for its servers: the groups of each, and the connections that this took at each node.
+async fn found(link: &Link, nodes: &[Redis]) -> (Vec<Vec<Group>>, Vec<u64>) {
+    let before: Vec<_> = nodes.iter().map(connections).collect();
+    let servers = link.servers().await.all().unwrap();
+    let taken = nodes.iter().zip(before).map(|(node, before)| connections(node) - before - 1).collect();
+    (servers.into_iter().map(|server| server.groups).collect(), taken)
+}
+
+#[tokio::test]
+async fn one_connection_finds_all_groups_of_a_server() {
+    let redis = Redis::start(RedisOptions::default()).unwrap();
+    let link = link_to(&redis.url());
+    let (groups, connections) = found(&link, std::slice::from_ref(&redis)).await;
+    assert_eq!(groups, [link.groups()]);
+    assert_eq!(connections, [1]);
+}
+
+#[tokio::test]
+async fn one_connection_to_each_node_finds_all_groups_of_a_cluster() {
+    let cluster = RedisCluster::start(MASTERS).unwrap();
+    let link = link_to(&cluster.url());
+    let (groups, connections) = found(&link, cluster.nodes()).await;
+    assert_eq!(groups.len(), MASTERS);
+    let distinct: HashSet<&Group> = groups.iter().flatten().collect();
+    assert_eq!((distinct.len(), groups.iter().flatten().count()), (GROUPS, GROUPS));
+    assert_eq!(connections, [1, 1, 1, 0, 0, 0], "the masters, and no replica");
+}
