@@ -1,6 +1,7 @@
 //! Where Redis is: one server, the nodes of a Cluster, or whichever server Sentinels call the master.
 
 mod locate;
+mod sentinels;
 
 pub(crate) use locate::{Located, Place};
 
@@ -11,9 +12,7 @@ use std::sync::{
 
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError,
-    RedisResult, ServerErrorKind, TlsMode,
-    aio::MultiplexedConnection,
-    sentinel::{Sentinel, SentinelNodeConnectionInfo},
+    RedisResult, ServerErrorKind, aio::MultiplexedConnection,
 };
 
 use crate::{
@@ -50,15 +49,13 @@ impl Servers {
     /// Finds the servers of these keys. `known` are more servers that may know them.
     pub(crate) async fn locate(&self, keys: &[String], known: &[ConnectionInfo]) -> Located {
         if let Some(name) = &self.0.master {
-            return match self.ask_sentinels(name).await {
-                Ok(master) => Self::locate_from(&master, keys).await,
+            return match self.master(name).await {
+                Ok((at, redis)) => Located::from(at, redis, keys).await,
                 Err(failure) => Located::nowhere(failure),
             };
         }
-        let count = self.0.all.len();
-        let first = self.0.answered.load(Ordering::Relaxed);
         let mut failure = None;
-        for at in (0..count).map(|step| (first + step) % count) {
+        for at in self.in_turn() {
             let located = Self::locate_from(&self.0.all[at], keys).await;
             if !located.places.is_empty() {
                 self.0.answered.store(at, Ordering::Relaxed);
@@ -82,28 +79,12 @@ impl Servers {
         }
     }
 
-    async fn ask_sentinels(&self, name: &str) -> RedisResult<ConnectionInfo> {
-        let first = &self.0.all[0];
-        let tls = match first.addr() {
-            ConnectionAddr::TcpTls { insecure: true, .. } => Some(TlsMode::Insecure),
-            ConnectionAddr::TcpTls { .. } => Some(TlsMode::Secure),
-            _ => None,
-        };
-        let mut node = SentinelNodeConnectionInfo::default().set_redis_connection_info(first.redis_settings().clone());
-        if let Some(tls) = tls {
-            node = node.set_tls_mode(tls);
-        }
-        let sentinels = self.0.all.iter().map(|at| {
-            let settings = at.redis_settings().clone();
-            at.clone().set_redis_settings(without_login(&settings))
-        });
-        let client = Sentinel::build(sentinels.collect())?.async_master_for(name, Some(&node)).await?;
-        Ok(client.get_connection_info().clone())
+    /// The numbers of all addresses, beginning with the one that answered last.
+    fn in_turn(&self) -> impl Iterator<Item = usize> + use<> {
+        let count = self.0.all.len();
+        let first = self.0.answered.load(Ordering::Relaxed);
+        (0..count).map(move |step| (first + step) % count)
     }
-}
-
-fn without_login(settings: &redis::RedisConnectionInfo) -> redis::RedisConnectionInfo {
-    redis::RedisConnectionInfo::default().set_protocol(settings.protocol()).set_skip_set_lib_name()
 }
 
 /// A comma inside of an address, for example in a password, does not end it.
@@ -148,20 +129,24 @@ fn redirected(from: &ConnectionInfo, error: &RedisError) -> RedisResult<Connecti
     let parsed = place.and_then(|(host, port)| Some((host, port.parse().ok()?)));
     let (host, port): (&str, u16) =
         parsed.ok_or((ErrorKind::Client, "a node of the Cluster sends us to an address that cannot be read"))?;
-    let (own_host, tls) = match from.addr() {
-        ConnectionAddr::TcpTls { host, insecure, tls_params, .. } => {
-            (host.as_str(), Some((*insecure, tls_params.clone())))
-        }
-        ConnectionAddr::Tcp(host, _) => (host.as_str(), None),
-        _ => ("127.0.0.1", None),
-    };
     // A node that does not know its own address means the one that it was reached at.
-    let host = if host.is_empty() || host == "?" { own_host } else { host }.to_owned();
-    let addr = match tls {
-        Some((insecure, tls_params)) => ConnectionAddr::TcpTls { host, port, insecure, tls_params },
-        None => ConnectionAddr::Tcp(host, port),
+    let host = match from.addr() {
+        _ if !host.is_empty() && host != "?" => host,
+        ConnectionAddr::TcpTls { host, .. } | ConnectionAddr::Tcp(host, _) => host,
+        _ => "127.0.0.1",
     };
-    Ok(from.clone().set_addr(addr))
+    Ok(reached_like(from, host.to_owned(), port))
+}
+
+/// Another server, with the login and the TLS of one that is known.
+fn reached_like(known: &ConnectionInfo, host: String, port: u16) -> ConnectionInfo {
+    let addr = match known.addr() {
+        ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
+            ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
+        }
+        _ => ConnectionAddr::Tcp(host, port),
+    };
+    known.clone().set_addr(addr)
 }
 
 impl std::fmt::Debug for Servers {

@@ -1,9 +1,13 @@
-//! Which servers have the groups, and what it costs to find them.
+//! Which servers have the groups, what it costs to find them, and how patiently they are asked.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use lanes::{Group, LineLimits, Link, Servers};
-use stack::{Redis, RedisCluster, RedisOptions};
+use stack::{Redis, RedisCluster, RedisOptions, RedisSentinels, wait_for_async};
 
 use crate::support::*;
 
@@ -12,9 +16,18 @@ const GROUPS: usize = 64;
 
 const MASTERS: usize = 3;
 
+/// For so long the driver would wait for an answer by itself.
+const DRIVER_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Longer than that, and shorter than what Sentinels take for the end of a server, in milliseconds.
+const STALL_MS: &str = "700";
+
 fn link_to(url: &str) -> Link {
+    link_through(Servers::new(url, None).unwrap())
+}
+
+fn link_through(servers: Servers) -> Link {
     let groups = (0..GROUPS).map(|number| group_named(&format!("g{number}"))).collect();
-    let servers = Servers::new(url, None).unwrap();
     Link::new(servers, groups, LineLimits::new(1_000), Arc::new(MemoryArchive::default()), None, 0)
 }
 
@@ -51,4 +64,18 @@ async fn one_connection_to_each_node_finds_all_groups_of_a_cluster() {
     let distinct: HashSet<&Group> = groups.iter().flatten().collect();
     assert_eq!((distinct.len(), groups.iter().flatten().count()), (GROUPS, GROUPS));
     assert_eq!(connections, [1, 1, 1, 0, 0, 0], "the masters, and no replica");
+}
+
+#[tokio::test]
+async fn a_master_that_stalls_while_it_is_looked_for_is_found() {
+    let redis = RedisSentinels::start().unwrap();
+    let servers = Servers::new(&redis.url(), Some(RedisSentinels::MASTER)).unwrap();
+    wait_for_async("an answer that the driver would not have waited for", DEADLINE, async || {
+        redis.first.command(&["CLIENT", "PAUSE", STALL_MS, "ALL"]).unwrap();
+        let began = Instant::now();
+        link_through(servers.clone()).connect().await.unwrap();
+        (began.elapsed() > DRIVER_PATIENCE).then_some(())
+    })
+    .await;
+    assert_eq!(redis.first.command(&["EXISTS", "{g0}:counter"]).unwrap(), "1", "another server was found");
 }
