@@ -223,13 +223,17 @@ impl Link {
             0 => None,
             count => {
                 let mut second = connect_to(&at).await.map_err(Error::Connect)?;
+                let unknown = |source| Error::History { source };
+                let own = history.as_ref().map_err(|source| unknown(source.clone()))?;
                 // Behind the same address another server may have begun meanwhile.
-                if history.is_none() || History::of(&mut second).await != history {
+                if History::of(&mut second).await.map_err(unknown)? != *own {
                     return Err(Error::Restarted);
                 }
                 Some(Replicas::start(second, count))
             }
         };
+        // Where it is unknown, every connection seeds anew.
+        let history = history.ok();
         Ok(self.with_state(|state| {
             state.generation += 1;
             let (server, generation) = (Arc::<str>::from(at.addr().to_string()), state.generation);

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lanes::{Group, LineLimits, Link, Servers};
+use lanes::{Error, Group, LineLimits, Link, Servers};
 use stack::{Redis, RedisCluster, RedisOptions, RedisSentinels, wait_for_async};
 
 use crate::support::*;
@@ -27,8 +27,12 @@ fn link_to(url: &str) -> Link {
 }
 
 fn link_through(servers: Servers) -> Link {
+    link_waiting(servers, 0)
+}
+
+fn link_waiting(servers: Servers, replicas: u32) -> Link {
     let groups = (0..GROUPS).map(|number| group_named(&format!("g{number}"))).collect();
-    Link::new(servers, groups, LineLimits::new(1_000), Arc::new(MemoryArchive::default()), None, 0)
+    Link::new(servers, groups, LineLimits::new(1_000), Arc::new(MemoryArchive::default()), None, replicas)
 }
 
 /// How often a server was connected to since it started, for this question, too.
@@ -78,4 +82,16 @@ async fn a_master_that_stalls_while_it_is_looked_for_is_found() {
     })
     .await;
     assert_eq!(redis.first.command(&["EXISTS", "{g0}:counter"]).unwrap(), "1", "another server was found");
+}
+
+#[tokio::test]
+async fn whoever_waits_for_replicas_must_be_allowed_to_ask_whose_data_it_is() {
+    let redis = Redis::start(RedisOptions::default()).unwrap();
+    redis.command(&["ACL", "SETUSER", "shop", "on", ">word", "~*", "&*", "+@all", "-info"]).unwrap();
+    let servers = Servers::new(&format!("{}?user=shop&pass=word", redis.url()), None).unwrap();
+    link_through(servers.clone()).connect().await.unwrap();
+    let refused = link_waiting(servers, 1).connect().await.unwrap_err();
+    let Error::Shared(refused) = refused else { panic!("{refused:?}") };
+    assert!(matches!(&*refused, Error::History { source } if source.code() == Some("NOPERM")), "{refused:?}");
+    assert!(refused.to_string().contains("INFO"), "{refused}");
 }
