@@ -17,6 +17,7 @@ use redis::{
 
 use crate::{
     Error,
+    history::History,
     limits::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT},
 };
 
@@ -46,7 +47,7 @@ impl Servers {
         Ok(Self(Arc::new(Addresses { all, answered: AtomicUsize::new(0), master })))
     }
 
-    /// Finds the servers of these keys. `known` are more servers that may know them.
+    /// Finds the servers of these keys. `known` are nodes of a Cluster that may know them, too.
     pub(crate) async fn locate(&self, keys: &[String], known: &[ConnectionInfo]) -> Located {
         if let Some(name) = &self.0.master {
             return match self.master(name).await {
@@ -63,10 +64,14 @@ impl Servers {
             }
             failure = located.failure.or(failure);
         }
-        for server in known {
-            let located = Self::locate_from(server, keys).await;
-            if !located.places.is_empty() {
-                return located;
+        for node in known {
+            // The address may be somebody else's by now. A server that is no node of a Cluster would take every key.
+            let Ok(mut redis) = connect_to(node).await else { continue };
+            if History::of(&mut redis).await.is_ok_and(|history| !history.is_alone()) {
+                let located = Located::from(node.clone(), redis, keys).await;
+                if !located.places.is_empty() {
+                    return located;
+                }
             }
         }
         Located::nowhere(failure.unwrap_or_else(|| (ErrorKind::InvalidClientConfig, "there is no address").into()))

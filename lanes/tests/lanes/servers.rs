@@ -95,3 +95,23 @@ async fn whoever_waits_for_replicas_must_be_allowed_to_ask_whose_data_it_is() {
     assert!(matches!(&*refused, Error::History { source } if source.code() == Some("NOPERM")), "{refused:?}");
     assert!(refused.to_string().contains("INFO"), "{refused}");
 }
+
+#[tokio::test]
+async fn a_remembered_node_shows_the_way_unless_its_address_is_somebody_elses() {
+    let mut cluster = RedisCluster::start(MASTERS).unwrap();
+    let link = link_to(cluster.url().split(',').next().unwrap());
+    link.connect().await.unwrap();
+    let remembered = cluster.nodes()[1].port();
+
+    cluster.node_mut(0).kill9();
+    wait_for_async("the way to all groups", DEADLINE, async || link.servers().await.all().ok()).await;
+
+    for node in 1..2 * MASTERS {
+        cluster.node_mut(node).kill9();
+    }
+    let extra = ["--port".to_owned(), remembered.to_string()].to_vec();
+    let stranger = Redis::start(RedisOptions { extra, ..RedisOptions::default() }).unwrap();
+    let (before, found) = (connections(&stranger), link.servers().await);
+    assert!(connections(&stranger) > before + 1, "nobody asked at the address");
+    assert!(found.servers.is_empty() && found.failure.is_some(), "{found:?}");
+}
