@@ -34,7 +34,7 @@ pub fn start(state: &AppState, link: &Link, migrate: bool, shutdown: &Cancellati
         }
     };
     if migrate {
-        tasks.spawn(fatal(Box::pin(apply_migrations(state.pool.clone(), shutdown.clone()))));
+        tasks.spawn(fatal(Box::pin(apply_migrations(PgPool::clone(&state.pool), shutdown.clone()))));
     }
     tasks.spawn(fatal(Box::pin(open_lines(state.clone(), link.clone(), shutdown.clone()))));
     tasks.spawn(until(shutdown.clone(), listen(state.clone(), link.clone())));
