@@ -46,9 +46,11 @@ use runtime::archive::PostgresArchive;
 use runtime::config::{API_METRICS_ADDR, DatabasePooler};
 use runtime::limits::API_POOL_CONNECTIONS;
 use runtime::metrics::{Known, Process, redis_script_errors, redis_script_seconds};
+use runtime::postgres::BoundedPool;
 use runtime::readiness::Readiness;
 use runtime::traces::{self, Beginner};
 use runtime::{lifecycle, metrics, postgres};
+use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 pub use config::ApiConfig;
@@ -96,7 +98,8 @@ pub async fn run(config: ApiConfig) -> anyhow::Result<()> {
 
     let pool = config.services.postgres_pool(API_POOL_CONNECTIONS, "droplane api")?;
     let durability = Arc::new(DurabilityWatch::new(config.services.queue_durability, config.door.queue_min_replicas));
-    let terms = Arc::new(AllTerms::new(pool.clone()));
+    let bounded = BoundedPool::from(pool.clone());
+    let terms = Arc::new(AllTerms::new(bounded.clone()));
     let archive = WatchedArchive {
         archive: PostgresArchive::new(pool.clone()),
         durability: Arc::clone(&durability),
@@ -109,14 +112,14 @@ pub async fn run(config: ApiConfig) -> anyhow::Result<()> {
         auth,
         demo_tokens,
         waiters: Arc::new(Waiters::default()),
-        sold_out: SoldOut::start(pool.clone()),
+        sold_out: SoldOut::start(bounded.clone()),
         terms,
         human_check,
         user_limit: SenderLimit::start(config.door.rate_limit_per_user),
         address_limit: SenderLimit::start(config.door.rate_limit_per_address),
-        popular: popular::Cache::new(pool.clone(), link.clone(), config.popular.cache_ttl),
+        popular: popular::Cache::new(pool, link.clone(), config.popular.cache_ttl),
         durability,
-        pool,
+        pool: bounded,
     });
     let readiness = readiness(&state, &link, shutdown.clone());
     let door = Door::new(&routes::TABLE, state.auth.is_off(), config.door.trusted_proxies.clone());
@@ -198,7 +201,7 @@ fn link(config: &ApiConfig, coupon_groups: u8, archive: WatchedArchive) -> anyho
 fn readiness(state: &AppState, link: &Link, shutdown: CancellationToken) -> Readiness {
     let (durability, link) = (Arc::clone(&state.durability), link.clone());
     Readiness::builder(shutdown)
-        .postgres(state.pool.clone())
+        .postgres(PgPool::clone(&state.pool))
         .check("redis", move || {
             let (durability, link) = (Arc::clone(&durability), link.clone());
             async move { durability.readiness(&link).await }

@@ -5,7 +5,7 @@
 use chrono::{DateTime, Utc};
 use common::{ClaimCoupon, Refusal};
 use lanes::Gate;
-use sqlx::PgPool;
+use runtime::postgres::BoundedPool;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -39,7 +39,7 @@ pub struct SoldOut {
 
 impl SoldOut {
     /// Starts the task that asks. It ends when the last clone is gone.
-    pub fn start(pool: PgPool) -> SoldOut {
+    pub fn start(pool: BoundedPool) -> SoldOut {
         let (questions, waiting) = mpsc::channel(GATE_QUEUE_ANSWERS_MAX);
         tokio::spawn(ask_all(pool, waiting));
         SoldOut { questions }
@@ -55,7 +55,7 @@ impl SoldOut {
     }
 }
 
-async fn ask_all(pool: PgPool, mut waiting: mpsc::Receiver<Question>) {
+async fn ask_all(pool: BoundedPool, mut waiting: mpsc::Receiver<Question>) {
     let under_way = Arc::new(Semaphore::new(GATE_QUESTIONS_IN_FLIGHT_MAX));
     loop {
         let permit = Arc::clone(&under_way).acquire_owned().await.expect("the semaphore is never closed");
@@ -81,7 +81,7 @@ struct Row {
     total_quantity: Option<i64>,
 }
 
-async fn answer_all(pool: &PgPool, questions: Vec<Question>) {
+async fn answer_all(pool: &BoundedPool, questions: Vec<Question>) {
     let users: Vec<&str> = questions.iter().map(|q| q.claim.user_id.as_str()).collect();
     let coupons: Vec<&str> = questions.iter().map(|q| q.claim.coupon_id.as_str()).collect();
     let keys: Vec<Option<&[u8]>> = questions.iter().map(|q| q.key.as_deref()).collect();

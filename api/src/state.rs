@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use common::UserId;
 use popular::Cache;
-use sqlx::PgPool;
+use runtime::postgres::BoundedPool;
 
 use crate::auth::Auth;
 use crate::client::Network;
@@ -25,7 +25,7 @@ pub struct AppState(Arc<Parts>);
 /// The parts of the running program.
 pub struct Parts {
     /// Postgres, for reads and operators' changes.
-    pub pool: PgPool,
+    pub pool: BoundedPool,
     /// The lines.
     pub lines: Lines,
     /// Who may do what.

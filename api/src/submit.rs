@@ -176,9 +176,9 @@ pub async fn submit(state: &AppState, wishes: Wishes, caller: Caller, command: C
         line.counters.rate_limited.increment(1);
         return Err(problem);
     }
-    if !state.durability.may_accept() {
+    if !state.durability.may_accept(line.lanes.group()) {
         line.counters.unavailable.increment(1);
-        return Err(Problem::unavailable(anyhow!("Redis has not shown yet that it keeps what it accepts")));
+        return Err(Problem::unavailable(anyhow!("the Redis of {group} has not shown that it keeps what it accepts")));
     }
     let id = RequestId::new(Uuid::now_v7(), group);
     // Before the append: the outcome may be there before its answer is.

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use common::CouponId;
 use lanes::Quota;
 use runtime::causes::chain;
-use sqlx::PgPool;
+use runtime::postgres::BoundedPool;
 
 use crate::client::Client;
 use crate::limits::{ADDRESS_COUNT_KEPT, ADDRESS_RETRY_MAX_SECONDS, TERMS_HEARD, TERMS_MAX_COUPONS, TERMS_REFRESH};
@@ -63,14 +63,14 @@ type Known = HashMap<CouponId, Arc<Terms>>;
 /// The terms of all coupons that have some.
 #[derive(Debug)]
 pub struct AllTerms {
-    pool: PgPool,
+    pool: BoundedPool,
     /// None: they were never read.
     known: RwLock<Option<Known>>,
 }
 
 impl AllTerms {
     /// Nothing is read yet.
-    pub fn new(pool: PgPool) -> AllTerms {
+    pub fn new(pool: BoundedPool) -> AllTerms {
         AllTerms { pool, known: RwLock::default() }
     }
 

@@ -10,7 +10,7 @@ use sqlx::PgPool;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::durability::{first_look, look_at_all};
+use crate::durability::first_look;
 use crate::limits::RETRY_PAUSE;
 use crate::state::AppState;
 
@@ -34,13 +34,13 @@ pub fn start(state: &AppState, link: &Link, migrate: bool, shutdown: &Cancellati
         }
     };
     if migrate {
-        tasks.spawn(fatal(Box::pin(apply_migrations(state.pool.clone(), shutdown.clone()))));
+        tasks.spawn(fatal(Box::pin(apply_migrations(PgPool::clone(&state.pool), shutdown.clone()))));
     }
     tasks.spawn(fatal(Box::pin(open_lines(state.clone(), link.clone(), shutdown.clone()))));
     tasks.spawn(until(shutdown.clone(), listen(state.clone(), link.clone())));
-    let (durability, counted) = (Arc::clone(&state.durability), link.clone());
-    let counting = async move { durability.keep_counting_replicas(&counted).await };
-    tasks.spawn(until(shutdown.clone(), counting));
+    let (durability, looked_at) = (Arc::clone(&state.durability), link.clone());
+    let looking = async move { durability.keep_looking(&looked_at).await };
+    tasks.spawn(until(shutdown.clone(), looking));
     let keeps = state.clone();
     tasks.spawn(until(shutdown.clone(), async move { keeps.terms.keep().await }));
     let lines = state.lines.all().map(|(_, line)| line.lanes.clone()).collect();
@@ -125,13 +125,7 @@ async fn listen(state: AppState, link: Link) {
     let (waiters, durability) = (&state.waiters, &state.durability);
     let connected = || {
         waiters.look_again();
-        // It may be another Redis than before, or have been started anew with other settings.
-        let (durability, link) = (Arc::clone(durability), link.clone());
-        tokio::spawn(async move {
-            if let Err(error) = look_at_all(&durability, &link).await {
-                tracing::warn!("Redis was reached again, but cannot be asked about its durability: {error:#}");
-            }
-        });
+        durability.look_soon();
     };
     listen_decided(&link, connected, |decisions| {
         // An outcome that is left open is no news: it is told when it is known.

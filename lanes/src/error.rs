@@ -44,6 +44,13 @@ pub enum Error {
     /// Another server began behind the same address while we connected.
     #[error("Redis was started anew while it was connected to")]
     Restarted,
+    /// Redis does not say whose data it has, without which replicas cannot be waited for: nobody would notice that another
+    /// server has come in its place.
+    #[error("asking Redis by INFO whose data it has, which waiting for replicas needs")]
+    History {
+        /// What the client library saw.
+        source: RedisError,
+    },
     /// What was written is on fewer replicas than wanted; it may reach them later.
     #[error("{reached} of {wanted} replicas confirmed in time what was written")]
     TooFewReplicas {
@@ -86,6 +93,7 @@ impl Error {
             | Error::Archive { .. }
             | Error::Untrusted { .. }
             | Error::Restarted
+            | Error::History { .. }
             | Error::Busy
             | Error::Closed => false,
         }

@@ -43,6 +43,10 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Nodes of a Cluster that may send us on to another one. One knows the way; a second and a third only while slots move.
 pub const REDIRECTS_MAX: usize = 3;
 
+/// Nodes of a Cluster that are remembered, for when all given addresses are gone: enough that one of the last is still there,
+/// and each that is not costs a time-out.
+pub const KNOWN_NODES_MAX: usize = 8;
+
 /// How long replicas may take to confirm what they were sent. Less than [`RESPONSE_TIMEOUT`], or the answer is not heard.
 pub const REPLICA_WAIT_MAX: Duration = Duration::from_secs(1);
 

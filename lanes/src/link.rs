@@ -13,10 +13,10 @@ use redis::{Client, ConnectionInfo, RedisError, aio::MultiplexedConnection};
 use crate::{
     Error, Group, Lanes, LineLimits, ScriptObserver,
     history::History,
-    limits::SEED_MARGIN_TICKETS,
+    limits::{KNOWN_NODES_MAX, SEED_MARGIN_TICKETS},
     replicas::Replicas,
     routed::RoutedConnection,
-    servers::{Servers, connect_to, is_elsewhere},
+    servers::{Located, Servers, connect_to, is_elsewhere},
 };
 
 /// What the archive of decided commands says when it fails.
@@ -69,7 +69,7 @@ struct State {
     nodes: HashMap<Arc<str>, Node>,
     /// The server of each key that was asked for, if it is connected, and seeded where the key is that of a group.
     homes: HashMap<Arc<str>, Arc<str>>,
-    /// Servers that were reached once: they may know the way when the given addresses are gone.
+    /// Nodes of a Cluster that were reached, the latest first: they may know the way when the given addresses are gone.
     known: Vec<ConnectionInfo>,
     /// The history of the server where a group was seeded. In the same history no data can have been lost, so the group
     /// need not be seeded again.
@@ -141,28 +141,23 @@ impl Link {
         Client::open(at).map_err(Error::Connect)
     }
 
-    /// New connections to every server where one of the groups lives. Nothing is seeded.
-    ///
-    /// # Errors
-    /// When one cannot be reached.
-    pub async fn servers(&self) -> Result<Vec<MultiplexedConnection>, Error> {
-        let mut found = HashMap::new();
-        for group in &self.0.groups {
-            let (at, redis) = self.find(&group.prefix()).await?;
-            found.insert(at.addr().to_string(), redis);
-        }
-        Ok(found.into_values().collect())
-    }
-
     /// A connection that always leads to the server of `key`, also when it has become another one. Other keys that are
     /// used on it must share its hash tag.
     pub fn routed(&self, key: &str) -> RoutedConnection {
         RoutedConnection::new(self.clone(), key.into())
     }
 
-    async fn find(&self, key: &str) -> Result<(ConnectionInfo, MultiplexedConnection), Error> {
+    pub(crate) async fn locate(&self, keys: &[String]) -> Located {
         let known = self.with_state(|state| state.known.clone());
-        self.0.servers.connect(key, &known).await.map_err(Error::Connect)
+        self.0.servers.locate(keys, &known).await
+    }
+
+    async fn find(&self, key: &str) -> Result<(ConnectionInfo, MultiplexedConnection), Error> {
+        let Located { mut places, failure } = self.locate(&[key.to_owned()]).await;
+        match (places.pop(), failure) {
+            (Some(place), _) => Ok((place.at, place.redis)),
+            (None, failure) => Err(Error::Connect(failure.expect("whoever is not found was looked for in vain"))),
+        }
     }
 
     /// The shared connection to the server of a key, seeded for the group if the key is that of one.
@@ -228,18 +223,22 @@ impl Link {
             0 => None,
             count => {
                 let mut second = connect_to(&at).await.map_err(Error::Connect)?;
+                let unknown = |source| Error::History { source };
+                let own = history.as_ref().map_err(|source| unknown(source.clone()))?;
                 // Behind the same address another server may have begun meanwhile.
-                if history.is_none() || History::of(&mut second).await != history {
+                if History::of(&mut second).await.map_err(unknown)? != *own {
                     return Err(Error::Restarted);
                 }
                 Some(Replicas::start(second, count))
             }
         };
+        // Where it is unknown, every connection seeds anew.
+        let history = history.ok();
         Ok(self.with_state(|state| {
             state.generation += 1;
             let (server, generation) = (Arc::<str>::from(at.addr().to_string()), state.generation);
-            if state.known.iter().all(|known| known.addr() != at.addr()) {
-                state.known.push(at);
+            if history.as_ref().is_some_and(|history| !history.is_alone()) {
+                state.remember(at);
             }
             state.homes.retain(|_, home| *home != server);
             let node = Node { redis: redis.clone(), replicas: replicas.clone(), history, generation };
@@ -338,6 +337,12 @@ impl Link {
 }
 
 impl State {
+    fn remember(&mut self, node: ConnectionInfo) {
+        self.known.retain(|known| known.addr() != node.addr());
+        self.known.insert(0, node);
+        self.known.truncate(KNOWN_NODES_MAX);
+    }
+
     fn live(&self, server: &str) -> Option<Connection> {
         let (server, node) = self.nodes.get_key_value(server)?;
         Some(Connection {
@@ -370,5 +375,23 @@ impl Attempts {
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link").field("groups", &self.0.groups).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use redis::IntoConnectionInfo;
+
+    #[test]
+    fn the_nodes_that_were_reached_last_are_remembered() {
+        let node = |port: usize| format!("redis://a:{port}").into_connection_info().expect("an address");
+        let mut state = State::default();
+        (1..=2 * KNOWN_NODES_MAX).for_each(|port| state.remember(node(port)));
+        state.remember(node(2 * KNOWN_NODES_MAX - 1));
+        let known: Vec<_> = state.known.iter().map(|node| node.addr().to_string()).collect();
+        let ports = [2 * KNOWN_NODES_MAX - 1, 2 * KNOWN_NODES_MAX].into_iter();
+        let ports = ports.chain((KNOWN_NODES_MAX + 1..2 * KNOWN_NODES_MAX - 1).rev());
+        assert_eq!(known, ports.map(|port| format!("a:{port}")).collect::<Vec<_>>());
     }
 }

@@ -1,5 +1,10 @@
 //! Where Redis is: one server, the nodes of a Cluster, or whichever server Sentinels call the master.
 
+mod locate;
+mod sentinels;
+
+pub(crate) use locate::{Located, Place};
+
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -7,14 +12,13 @@ use std::sync::{
 
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError,
-    RedisResult, ServerErrorKind, TlsMode,
-    aio::MultiplexedConnection,
-    sentinel::{Sentinel, SentinelNodeConnectionInfo},
+    RedisResult, ServerErrorKind, aio::MultiplexedConnection,
 };
 
 use crate::{
     Error,
-    limits::{CONNECT_TIMEOUT, REDIRECTS_MAX, RESPONSE_TIMEOUT},
+    history::History,
+    limits::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT},
 };
 
 /// The addresses of Redis, and how the one that serves a key is found among them. A node of a Cluster says itself where a
@@ -43,58 +47,49 @@ impl Servers {
         Ok(Self(Arc::new(Addresses { all, answered: AtomicUsize::new(0), master })))
     }
 
-    /// A connection to the server that serves `key`, and its address. `known` are more servers that may know it.
-    pub(crate) async fn connect(
-        &self,
-        key: &str,
-        known: &[ConnectionInfo],
-    ) -> RedisResult<(ConnectionInfo, MultiplexedConnection)> {
+    /// Finds the servers of these keys. `known` are nodes of a Cluster that may know them, too.
+    pub(crate) async fn locate(&self, keys: &[String], known: &[ConnectionInfo]) -> Located {
         if let Some(name) = &self.0.master {
-            let master = self.ask_sentinels(name).await?;
-            return follow(master, key).await;
+            return match self.master(name).await {
+                Ok((at, redis)) => Located::from(at, redis, keys).await,
+                Err(failure) => Located::nowhere(failure),
+            };
         }
+        let mut failure = None;
+        for at in self.in_turn() {
+            let located = Self::locate_from(&self.0.all[at], keys).await;
+            if !located.places.is_empty() {
+                self.0.answered.store(at, Ordering::Relaxed);
+                return located;
+            }
+            failure = located.failure.or(failure);
+        }
+        for node in known {
+            // The address may be somebody else's by now. A server that is no node of a Cluster would take every key.
+            let Ok(mut redis) = connect_to(node).await else { continue };
+            if History::of(&mut redis).await.is_ok_and(|history| !history.is_alone()) {
+                let located = Located::from(node.clone(), redis, keys).await;
+                if !located.places.is_empty() {
+                    return located;
+                }
+            }
+        }
+        Located::nowhere(failure.unwrap_or_else(|| (ErrorKind::InvalidClientConfig, "there is no address").into()))
+    }
+
+    async fn locate_from(at: &ConnectionInfo, keys: &[String]) -> Located {
+        match connect_to(at).await {
+            Ok(redis) => Located::from(at.clone(), redis, keys).await,
+            Err(failure) => Located::nowhere(failure),
+        }
+    }
+
+    /// The numbers of all addresses, beginning with the one that answered last.
+    fn in_turn(&self) -> impl Iterator<Item = usize> + use<> {
         let count = self.0.all.len();
         let first = self.0.answered.load(Ordering::Relaxed);
-        let mut failure = None;
-        for at in (0..count).map(|step| (first + step) % count) {
-            match follow(self.0.all[at].clone(), key).await {
-                Ok(found) => {
-                    self.0.answered.store(at, Ordering::Relaxed);
-                    return Ok(found);
-                }
-                Err(error) => failure = Some(error),
-            }
-        }
-        for server in known {
-            if let Ok(found) = follow(server.clone(), key).await {
-                return Ok(found);
-            }
-        }
-        Err(failure.unwrap_or_else(|| (ErrorKind::InvalidClientConfig, "there is no address").into()))
+        (0..count).map(move |step| (first + step) % count)
     }
-
-    async fn ask_sentinels(&self, name: &str) -> RedisResult<ConnectionInfo> {
-        let first = &self.0.all[0];
-        let tls = match first.addr() {
-            ConnectionAddr::TcpTls { insecure: true, .. } => Some(TlsMode::Insecure),
-            ConnectionAddr::TcpTls { .. } => Some(TlsMode::Secure),
-            _ => None,
-        };
-        let mut node = SentinelNodeConnectionInfo::default().set_redis_connection_info(first.redis_settings().clone());
-        if let Some(tls) = tls {
-            node = node.set_tls_mode(tls);
-        }
-        let sentinels = self.0.all.iter().map(|at| {
-            let settings = at.redis_settings().clone();
-            at.clone().set_redis_settings(without_login(&settings))
-        });
-        let client = Sentinel::build(sentinels.collect())?.async_master_for(name, Some(&node)).await?;
-        Ok(client.get_connection_info().clone())
-    }
-}
-
-fn without_login(settings: &redis::RedisConnectionInfo) -> redis::RedisConnectionInfo {
-    redis::RedisConnectionInfo::default().set_protocol(settings.protocol()).set_skip_set_lib_name()
 }
 
 /// A comma inside of an address, for example in a password, does not end it.
@@ -120,19 +115,6 @@ fn address(url: &str) -> RedisResult<ConnectionInfo> {
     Ok(info.set_redis_settings(settings))
 }
 
-/// Goes where a node of a Cluster sends us, until one answers for the key itself.
-async fn follow(mut at: ConnectionInfo, key: &str) -> RedisResult<(ConnectionInfo, MultiplexedConnection)> {
-    for _ in 0..=REDIRECTS_MAX {
-        let mut connection = connect_to(&at).await?;
-        match redis::cmd("EXISTS").arg(key).query_async::<redis::Value>(&mut connection).await {
-            Ok(_) => return Ok((at, connection)),
-            Err(error) if is_elsewhere(&error) => at = redirected(&at, &error)?,
-            Err(error) => return Err(error),
-        }
-    }
-    Err((ErrorKind::Client, "the nodes of the Cluster send us round in a circle").into())
-}
-
 /// A connection to this very server.
 pub(crate) async fn connect_to(at: &ConnectionInfo) -> RedisResult<MultiplexedConnection> {
     let config = AsyncConnectionConfig::new()
@@ -152,20 +134,24 @@ fn redirected(from: &ConnectionInfo, error: &RedisError) -> RedisResult<Connecti
     let parsed = place.and_then(|(host, port)| Some((host, port.parse().ok()?)));
     let (host, port): (&str, u16) =
         parsed.ok_or((ErrorKind::Client, "a node of the Cluster sends us to an address that cannot be read"))?;
-    let (own_host, tls) = match from.addr() {
-        ConnectionAddr::TcpTls { host, insecure, tls_params, .. } => {
-            (host.as_str(), Some((*insecure, tls_params.clone())))
-        }
-        ConnectionAddr::Tcp(host, _) => (host.as_str(), None),
-        _ => ("127.0.0.1", None),
-    };
     // A node that does not know its own address means the one that it was reached at.
-    let host = if host.is_empty() || host == "?" { own_host } else { host }.to_owned();
-    let addr = match tls {
-        Some((insecure, tls_params)) => ConnectionAddr::TcpTls { host, port, insecure, tls_params },
-        None => ConnectionAddr::Tcp(host, port),
+    let host = match from.addr() {
+        _ if !host.is_empty() && host != "?" => host,
+        ConnectionAddr::TcpTls { host, .. } | ConnectionAddr::Tcp(host, _) => host,
+        _ => "127.0.0.1",
     };
-    Ok(from.clone().set_addr(addr))
+    Ok(reached_like(from, host.to_owned(), port))
+}
+
+/// Another server, with the login and the TLS of one that is known.
+fn reached_like(known: &ConnectionInfo, host: String, port: u16) -> ConnectionInfo {
+    let addr = match known.addr() {
+        ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
+            ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
+        }
+        _ => ConnectionAddr::Tcp(host, port),
+    };
+    known.clone().set_addr(addr)
 }
 
 impl std::fmt::Debug for Servers {

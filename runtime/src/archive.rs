@@ -1,6 +1,7 @@
 //! The archive of decided commands, as the lanes ask it: Postgres knows which tickets were given, even when Redis has
 //! lost its data.
 
+use crate::postgres::BoundedPool;
 use futures::future::BoxFuture;
 use lanes::{Archive, ArchiveError, Floor, Group};
 use sqlx::PgPool;
@@ -8,13 +9,13 @@ use sqlx::PgPool;
 /// The archive in the shop's database.
 #[derive(Debug, Clone)]
 pub struct PostgresArchive {
-    pool: PgPool,
+    pool: BoundedPool,
 }
 
 impl PostgresArchive {
     /// An archive that asks over this pool.
     pub fn new(pool: PgPool) -> Self {
-        PostgresArchive { pool }
+        PostgresArchive { pool: pool.into() }
     }
 
     async fn ask(&self, group: &Group) -> Result<Floor, ArchiveError> {

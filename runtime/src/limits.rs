@@ -40,6 +40,9 @@ pub const STATEMENT_CACHE_STATEMENTS: usize = 256;
 pub const SESSION_STATEMENT_TIMEOUT_SECONDS: u64 = 15;
 /// A connection that comes back from a caller who gave up may take this long to become usable; then it is closed.
 pub const SESSION_CLEANUP_MAX_SECONDS: u64 = 2;
+/// A read may take this long, waiting for a connection included. A connection that is dead without a word gives no other sign,
+/// and whoever reads is better told "503" than kept waiting.
+pub const READ_MAX_SECONDS: u64 = 6;
 /// A change that `api` makes waits at most this long for a row that a batch holds.
 pub const CHANGE_LOCK_TIMEOUT_MS: u64 = 1_500;
 /// A change that `api` makes is a handful of statements over single rows.
@@ -130,6 +133,9 @@ const _: () = {
     // A caller that waits for a connection when SIGTERM arrives must still get its answer.
     assert!(POOL_ACQUIRE_TIMEOUT_SECONDS < DRAIN_MAX_SECONDS);
     assert!(SESSION_CLEANUP_MAX_SECONDS < POOL_ACQUIRE_TIMEOUT_SECONDS);
+    // Whoever waited for a connection needs time left for the read.
+    assert!(POOL_ACQUIRE_TIMEOUT_SECONDS < READ_MAX_SECONDS);
+    assert!(READ_MAX_SECONDS < DRAIN_MAX_SECONDS);
     assert!(POOL_REST_BEFORE_PING_SECONDS < POOL_IDLE_TIMEOUT_SECONDS);
     assert!(POOL_IDLE_TIMEOUT_SECONDS < POOL_LIFETIME_SECONDS);
     // A statement that waits for a lock needs time left for its work.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lanes::{Depth, Lane, Lanes};
 
-use crate::{limits::LINE_GAUGES_SECONDS, metrics, redis_durability};
+use crate::{causes::chain, limits::LINE_GAUGES_SECONDS, metrics, redis_durability};
 
 /// Looks at the lines, and at the Redis that keeps them, again and again, until dropped. A look that fails leaves the
 /// gauges as they were: the failure is counted with its script.
@@ -21,10 +21,9 @@ pub async fn keep_line_gauges(lines: Vec<Lanes>) {
         }
         // Settings can be changed while Redis runs, and nobody would tell us.
         if let Some(line) = lines.first()
-            && let Ok(mut servers) = line.link().servers().await
-            && let Err(error) = redis_durability::check_all(&mut servers).await
+            && let Some(error) = redis_durability::check_all(line.link()).await.failure
         {
-            tracing::debug!(%error, "Redis cannot be asked about its durability");
+            tracing::debug!(error = chain(&error), "not every Redis of the lines can be asked about its durability");
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Postgres: the pool, transactions that cannot last for ever, the schema, and what an error means for a batch.
 
 mod alone;
+mod bounded;
 mod fault;
 mod schema;
 mod sessions;
 mod transaction;
 
 pub use alone::{Alone, alone};
+pub use bounded::BoundedPool;
 pub use fault::{Fault, classify, violated_unique_constraint};
 pub use schema::{SchemaError, SchemaState, grant_rights, migrate, migrate_within, schema_is_current, schema_state};
 pub use transaction::{Timeouts, Transaction, begin, begin_snapshot};

@@ -2,6 +2,8 @@
 
 use crate::config::QueueDurability;
 use crate::metrics;
+use futures::future::join_all;
+use lanes::{Link, Reached, Server};
 use redis::aio::ConnectionLike;
 use redis::{InfoDict, RedisError, RedisResult};
 use std::collections::HashMap;
@@ -49,28 +51,57 @@ impl Verdict {
     }
 }
 
-/// Asks every server that keeps a part of the lines, and shows in metrics whether all of them keep what they accept.
-///
-/// # Errors
-/// When one does not answer.
-pub async fn check_all(servers: &mut [impl ConnectionLike]) -> RedisResult<Vec<Durability>> {
-    let mut all = Vec::with_capacity(servers.len());
-    for server in servers {
-        all.push(check(server).await?);
+/// What the servers that keep the lines say about themselves, as far as they could be asked.
+#[derive(Debug)]
+pub struct Found {
+    /// Those that answered, and what they said.
+    pub servers: Vec<(Server, Durability)>,
+    /// Why the lines of some groups are missing among them; none: all are there.
+    pub failure: Option<lanes::Error>,
+}
+
+impl Found {
+    /// What all servers say.
+    ///
+    /// # Errors
+    /// When one is missing.
+    pub fn all(self) -> Result<Vec<Durability>, lanes::Error> {
+        let durability = self.servers.into_iter().map(|(_, durability)| durability).collect();
+        self.failure.map_or(Ok(durability), Err)
     }
-    let is_durable = judge_all(&all, QueueDurability::Strict) == Verdict::Durable;
-    metrics::redis_durable().set(f64::from(u8::from(is_durable)));
-    Ok(all)
+}
+
+/// Asks every server that keeps a part of the lines, over connections of its own, and shows in metrics whether all of them
+/// keep what they accept.
+pub async fn check_all(link: &Link) -> Found {
+    let Reached { servers, failure } = link.servers().await;
+    let mut found = Found { servers: Vec::with_capacity(servers.len()), failure };
+    let asked = servers.into_iter().map(async |mut server| {
+        let said = check(&mut server.redis).await;
+        (server, said)
+    });
+    for (server, said) in join_all(asked).await {
+        match said {
+            Ok(durability) => found.servers.push((server, durability)),
+            Err(source) => found.failure = Some(lanes::Error::Connect(source)),
+        }
+    }
+    let is_durable = judge_all(found.servers.iter().map(|(_, said)| said), QueueDurability::Strict) == Verdict::Durable;
+    // Of a server that is missing nobody knows whether it still is what it was.
+    if !is_durable || found.failure.is_none() {
+        metrics::redis_durable().set(f64::from(u8::from(is_durable)));
+    }
+    found
 }
 
 /// The worst of what follows from several servers: the lines are as durable as the one that keeps least.
-pub fn judge_all(all: &[Durability], demanded: QueueDurability) -> Verdict {
+pub fn judge_all<'a>(all: impl IntoIterator<Item = &'a Durability>, demanded: QueueDurability) -> Verdict {
     let worst = |verdict: &Verdict| match verdict {
         Verdict::Durable => 0,
         Verdict::GivesUp(_) => 1,
         Verdict::Refused(_) => 2,
     };
-    all.iter().map(|one| judge(one, demanded)).max_by_key(worst).unwrap_or(Verdict::Durable)
+    all.into_iter().map(|one| judge(one, demanded)).max_by_key(worst).unwrap_or(Verdict::Durable)
 }
 
 /// Asks one server. Where `CONFIG` is not permitted, `INFO` tells part of it.

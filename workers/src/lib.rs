@@ -295,8 +295,7 @@ async fn wait_for_services(
 
 /// Asks over connections of its own: nothing is written to a Redis that may be refused.
 async fn ask_durability(link: &Link) -> anyhow::Result<Vec<redis_durability::Durability>> {
-    let mut servers = link.servers().await?;
-    redis_durability::check_all(&mut servers).await.context("asking Redis how durable it is")
+    redis_durability::check_all(link).await.all().context("asking Redis how durable it is")
 }
 
 /// What `/readyz` says of Redis.

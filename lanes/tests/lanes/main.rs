@@ -12,5 +12,6 @@ mod multi_lane;
 mod quota;
 mod readme;
 mod redis_trouble;
+mod servers;
 mod support;
 mod suspects;

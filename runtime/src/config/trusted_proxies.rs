@@ -1,6 +1,6 @@
 //! Whose word on a caller's address is taken.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use ipnet::IpNet;
@@ -33,7 +33,7 @@ impl TrustedProxies {
         let mut client = peer.to_canonical();
         let mut heard = forwarded.rev().flat_map(|list| list.rsplit(',')).map(str::trim);
         while self.trusts(client) {
-            let Some(Ok(before)) = heard.next().map(str::parse::<IpAddr>) else {
+            let Some(before) = heard.next().and_then(address) else {
                 break;
             };
             client = before.to_canonical();
@@ -44,6 +44,13 @@ impl TrustedProxies {
     fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
+}
+
+/// The address in an entry of `X-Forwarded-For`; some proxies write the port, too, and an IPv6 address in brackets.
+fn address(entry: &str) -> Option<IpAddr> {
+    let alone = || entry.strip_prefix('[')?.strip_suffix(']')?.parse().map(IpAddr::V6).ok();
+    let with_port = || entry.parse::<SocketAddr>().map(|before| before.ip()).ok();
+    entry.parse().ok().or_else(with_port).or_else(alone)
 }
 
 #[cfg(test)]
@@ -68,7 +75,7 @@ mod tests {
     #[test]
     fn only_a_trusted_proxy_says_who_called() {
         let trusted = "10.0.0.0/8,::1";
-        let rows: [(&str, &str, &[&str], &str); 10] = [
+        let rows: [(&str, &str, &[&str], &str); 17] = [
             ("", "10.0.0.1", &["1.2.3.4"], "10.0.0.1"),
             (trusted, "10.0.0.1", &[], "10.0.0.1"),
             (trusted, "10.0.0.1", &["1.2.3.4"], "1.2.3.4"),
@@ -80,6 +87,13 @@ mod tests {
             (trusted, "10.0.0.1", &["9.9.9.9", "1.2.3.4"], "1.2.3.4"),
             (trusted, "10.0.0.1", &["10.0.0.3,10.0.0.2"], "10.0.0.3"),
             (trusted, "10.0.0.1", &["1.2.3.4, unknown"], "10.0.0.1"),
+            (trusted, "10.0.0.1", &["9.9.9.9:1, 1.2.3.4:5678, 10.0.0.2:80"], "1.2.3.4"),
+            (trusted, "10.0.0.1", &["[2001:db8::7]:80"], "2001:db8::7"),
+            (trusted, "10.0.0.1", &["2001:db8::7, [::1]:80"], "2001:db8::7"),
+            (trusted, "10.0.0.1", &["[2001:db8::7]"], "2001:db8::7"),
+            (trusted, "10.0.0.1", &["[1.2.3.4]"], "10.0.0.1"),
+            (trusted, "10.0.0.1", &["1.2.3.4:"], "10.0.0.1"),
+            (trusted, "10.0.0.1", &["1.2.3.4:99999"], "10.0.0.1"),
         ];
         for (proxies, peer, forwarded, client) in rows {
             let proxies: TrustedProxies = proxies.parse().unwrap();

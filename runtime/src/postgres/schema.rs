@@ -1,6 +1,6 @@
 //! The schema: applying the migrations, and knowing whether they are there.
 
-use super::{Fault, classify};
+use super::{BoundedPool, Fault, classify};
 use crate::limits::{MIGRATION_LOCK_TIMEOUT_SECONDS, MIGRATION_WAIT_MAX_SECONDS};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
@@ -156,6 +156,7 @@ fn known_migrations() -> Migrator {
 /// # Errors
 /// When Postgres cannot be asked.
 pub async fn schema_state(pool: &PgPool) -> Result<SchemaState, sqlx::Error> {
+    let pool = &BoundedPool::from(pool.clone());
     let has_any: bool =
         sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null").fetch_one(pool).await?;
     let applied: BTreeMap<i64, Vec<u8>> = if has_any {

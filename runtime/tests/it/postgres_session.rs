@@ -2,11 +2,12 @@
 
 use crate::SOON;
 use runtime::limits::SESSION_STATEMENT_TIMEOUT_SECONDS;
-use runtime::postgres::{Fault, Timeouts, Transaction, begin, begin_snapshot, classify, pool};
+use runtime::postgres::{BoundedPool, Fault, Timeouts, Transaction, begin, begin_snapshot, classify, pool};
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 use stack::{fresh_database, wait_for_async};
 use std::future::Future;
+use std::io::ErrorKind;
 use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -253,6 +254,21 @@ async fn a_session_without_answers_does_not_keep_its_place_in_the_pool() {
     for pid in frozen {
         signal(Signal::CONT, pid);
     }
+}
+
+#[tokio::test]
+async fn a_read_without_an_answer_ends_and_its_session_is_not_used_again() {
+    let scene = Scene::new(1).await;
+    let reads = BoundedPool::from(scene.pool.clone());
+    let frozen = backend(&mut scene.pool.acquire().await.expect("the only session")).await;
+    resting(&scene.pool).await;
+    signal(Signal::STOP, frozen);
+    let error = sqlx::query("select 1").fetch_one(&reads).await.expect_err("no answer");
+    assert_eq!(classify(&error), Fault::Transient);
+    assert!(matches!(&error, sqlx::Error::Io(error) if error.kind() == ErrorKind::TimedOut), "{error:?}");
+    let next: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&reads).await.expect("a new session");
+    assert_ne!(next, frozen);
+    signal(Signal::CONT, frozen);
 }
 
 #[test]

@@ -5,12 +5,20 @@
 
 mod checks;
 
+use std::io;
+use std::time::Duration;
+
+use runtime::limits::SNAPSHOT_STATEMENT_TIMEOUT_SECONDS;
+use runtime::postgres::{Timeouts, Transaction, begin_snapshot};
 use serde::Serialize;
 use sqlx::PgPool;
-
-use runtime::postgres::{Timeouts, Transaction, begin_snapshot};
+use tokio::time::timeout;
 
 use crate::checks::Promise;
+
+/// The answer to a check is waited for so long: a little longer than Postgres may work on it, in case that it was lost on a
+/// connection that is dead without a word.
+const ANSWER_MAX: Duration = Duration::from_secs(SNAPSHOT_STATEMENT_TIMEOUT_SECONDS + 5);
 
 /// What the audit found.
 #[derive(Debug, Clone, Serialize)]
@@ -71,7 +79,9 @@ pub async fn audit(pool: &PgPool) -> Result<Report, AuditError> {
 async fn check(snapshot: &mut Transaction, promise: &Promise) -> Result<Check, AuditError> {
     let Promise { name, promise, sql, bounds } = *promise;
     let question = bounds.iter().fold(sqlx::query_as(sql), |question, bound| question.bind(bound));
-    let answer: Result<(i64, i64, Vec<String>), sqlx::Error> = question.fetch_one(&mut **snapshot).await;
+    let answer: Result<(i64, i64, Vec<String>), sqlx::Error> = timeout(ANSWER_MAX, question.fetch_one(&mut **snapshot))
+        .await
+        .unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())));
     let (examined, violations, samples) = answer.map_err(|source| AuditError::Check { name, promise, source })?;
     Ok(Check { name, ok: violations == 0, examined, violations, samples })
 }

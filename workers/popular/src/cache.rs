@@ -1,6 +1,7 @@
 //! One answer for everybody: kept in Redis, filled by one caller while the others wait.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
@@ -9,11 +10,11 @@ use redis::RedisResult;
 use runtime::metrics::{self, popular_cache};
 use sqlx::PgPool;
 use tokio::sync::{Mutex, Semaphore};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use crate::count::{Question, count};
-use crate::limits::{COUNTS_IN_FLIGHT_MAX, FILL_LOOK_EVERY, FILL_MAX, REMEMBERED};
+use crate::limits::{COUNT_MAX, COUNTS_IN_FLIGHT_MAX, FILL_LOOK_EVERY, FILL_MAX, REMEMBERED};
 
 /// An answer as it is sent, the JSON of a [`Popular`](crate::Popular), and until when it need not be asked for again.
 struct Fresh {
@@ -167,7 +168,9 @@ impl Cache {
 
     async fn count(&self, question: Question) -> Result<Arc<str>, sqlx::Error> {
         let _permit = self.0.counting.acquire().await.expect("the semaphore is never closed");
-        let popular = count(&self.0.pool, question, None).await?;
+        let popular = timeout(COUNT_MAX, count(&self.0.pool, question, None))
+            .await
+            .unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())))?;
         metrics::popular_counts().increment(1);
         Ok(serde_json::to_string(&popular).expect("numbers and texts can be written as JSON").into())
     }

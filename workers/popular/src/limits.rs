@@ -25,6 +25,9 @@ pub const COUNTS_IN_FLIGHT_MAX: usize = 2;
 /// For so long a process answers from its own memory before it asks Redis again, which has the lines to serve.
 pub const REMEMBERED: Duration = Duration::from_secs(1);
 
+/// A count may take this long. Postgres ends a statement before, but is not heard on a connection that is dead without a word.
+pub const COUNT_MAX: Duration = Duration::from_secs(18);
+
 /// Whoever promised to fill the cache has failed after this; somebody else then tries.
 pub const FILL_MAX: Duration = Duration::from_secs(20);
 
@@ -32,4 +35,5 @@ pub const FILL_MAX: Duration = Duration::from_secs(20);
 pub const FILL_LOOK_EVERY: Duration = Duration::from_millis(50);
 
 const _: () = assert!(KEPT_HOURS >= MAX_POPULAR_DAYS as i64 * 24 + SEAL_STEP_HOURS);
-const _: () = assert!(FILL_MAX.as_secs() > runtime::limits::SESSION_STATEMENT_TIMEOUT_SECONDS);
+const _: () = assert!(COUNT_MAX.as_secs() > runtime::limits::SESSION_STATEMENT_TIMEOUT_SECONDS);
+const _: () = assert!(FILL_MAX.as_secs() > COUNT_MAX.as_secs());

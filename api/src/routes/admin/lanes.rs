@@ -7,9 +7,10 @@ use axum::extract::State;
 use common::{Group, LaneName};
 use lanes::Lane;
 use runtime::metrics::alert_kind;
+use runtime::postgres::BoundedPool;
 use serde::Serialize;
 use serde_json::json;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -72,7 +73,7 @@ async fn show(State(state): State<AppState>, _: Operator) -> Result<Json<Shown>,
     Ok(Json(Shown { groups }))
 }
 
-async fn show_group(pool: &PgPool, group: Group, line: &Line) -> Result<ShownGroup, Problem> {
+async fn show_group(pool: &BoundedPool, group: Group, line: &Line) -> Result<ShownGroup, Problem> {
     let group = group.to_string();
     let depth = line.lanes.depth(SHOWN_LANES_MAX).await?;
     let decided_per_second = throughput(pool, &group).await.ok();
@@ -89,7 +90,7 @@ async fn show_group(pool: &PgPool, group: Group, line: &Line) -> Result<ShownGro
     })
 }
 
-async fn throughput(pool: &PgPool, group: &str) -> Result<f64, sqlx::Error> {
+async fn throughput(pool: &BoundedPool, group: &str) -> Result<f64, sqlx::Error> {
     sqlx::query_scalar(
         "select -- newest batches first by the index; when they do not reach back the whole span, that which they cover
                 coalesce(sum(size), 0)::float8

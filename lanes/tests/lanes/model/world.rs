@@ -43,7 +43,7 @@ impl World {
         for process in &processes {
             process.lanes.link().connect().await.unwrap();
         }
-        let redis = processes[0].lanes.link().servers().await.unwrap().remove(0);
+        let redis = processes[0].lanes.link().servers().await.all().unwrap().remove(0).redis;
         let (live, ended, sent) = (Vec::new(), Vec::new(), Vec::new());
         let model = Model::new(depth_max);
         Self { rng, url: url.to_owned(), group, redis, archive, processes, model, sent, live, ended, log }

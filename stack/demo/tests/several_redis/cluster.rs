@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use common::Group;
 use reqwest::Method;
 use serde_json::json;
-use stack::{RedisCluster, wait_for};
+use stack::{RedisCluster, wait_for, wait_for_async};
 
 use crate::load::{Load, check_rows, check_tickets, outcome};
 use crate::receiver::Receiver;
-use crate::shop::{DEADLINE, Shop};
+use crate::shop::{DEADLINE, Shop, answer};
 
 const MASTERS: usize = 3;
 
@@ -23,13 +24,15 @@ const UNITS: i64 = 100_000;
 
 /// Something of each group, by which its slot is found.
 fn key_of(group: u8) -> String {
-    let group = common::Group { kind: common::Kind::CouponIssue, spread: group };
+    let group = Group { kind: common::Kind::CouponIssue, spread: group };
     format!("{{{group}}}:")
 }
 
-async fn open(cluster: &RedisCluster, workers: &[(&str, &str)]) -> Shop {
+async fn open(cluster: &RedisCluster, more: &[(&str, &str)], workers: &[(&str, &str)]) -> Shop {
     let (url, groups) = (cluster.url(), GROUPS.to_string());
-    let shop = Shop::open_told(&[("REDIS_URL", &url), ("COUPON_GROUPS", &groups)], workers).await;
+    let mut both = vec![("REDIS_URL", url.as_str()), ("COUPON_GROUPS", groups.as_str())];
+    both.extend(more);
+    let shop = Shop::open_told(&both, workers).await;
     for coupon in COUPONS {
         shop.coupon(coupon, UNITS).await;
     }
@@ -44,7 +47,7 @@ fn followed(cluster: &RedisCluster, key: &str, killed: usize) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_serves_through_a_moving_slot_and_failovers() {
     let mut cluster = RedisCluster::start(MASTERS).unwrap();
-    let shop = open(&cluster, &[]).await;
+    let shop = open(&cluster, &[], &[]).await;
     let homes: BTreeSet<_> = (0..GROUPS).map(|group| cluster.master_of(&key_of(group)).unwrap()).collect();
     assert!(homes.len() > 1, "all groups live on one node");
     let load = Load::start(&shop, "user", &COUPONS);
@@ -89,12 +92,54 @@ async fn a_cluster_serves_through_a_moving_slot_and_failovers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_master_without_its_replica_closes_no_other_groups() {
+    let mut cluster = RedisCluster::start(MASTERS).unwrap();
+    let shop = open(&cluster, &[("QUEUE_MIN_REPLICAS", "1")], &[]).await;
+    let home = |coupon: &str| {
+        let group = Group::coupon(&coupon.parse().unwrap(), GROUPS);
+        cluster.master_of(&key_of(group.spread)).unwrap()
+    };
+    let homes = COUPONS.map(home);
+    let lonely = homes[0];
+    assert!(homes.iter().any(|home| *home != lonely), "all groups live on one node");
+    let accepts = async |coupon: &str, user: &str| match answer(shop.claim(coupon, user)).await.0 {
+        202 => true,
+        503 => false,
+        status => panic!("{coupon}: {status}"),
+    };
+    for coupon in COUPONS {
+        assert!(accepts(coupon, "before").await, "{coupon}");
+    }
+
+    cluster.node_mut(MASTERS + lonely).kill9();
+    let readiness = async || answer(shop.http.get(format!("{}/readyz", shop.operators))).await;
+    wait_for_async("the lack of a replica to be told", DEADLINE, async || {
+        let (status, body) = readiness().await;
+        assert_eq!(status, 200, "commands of the other groups would be kept away: {body}");
+        body.to_string().contains("has 0 connected").then_some(())
+    })
+    .await;
+    for (coupon, home) in COUPONS.iter().zip(homes) {
+        assert_eq!(accepts(coupon, "meanwhile").await, home != lonely, "{coupon}");
+    }
+    let refused = shop.api.log().matches("has not shown that it keeps what it accepts").count();
+    assert_eq!(refused, homes.iter().filter(|home| **home == lonely).count(), "refused at the door, before the line");
+
+    cluster.node_mut(MASTERS + lonely).start_again().unwrap();
+    wait_for_async("the groups to open again", DEADLINE, async || accepts(COUPONS[0], "after").await.then_some(()))
+        .await;
+    for coupon in COUPONS {
+        assert!(accepts(coupon, "after").await, "{coupon}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn popular_products_and_announced_orders_find_their_node() {
     let cluster = RedisCluster::start(MASTERS).unwrap();
     let orders = Receiver::start().await;
     let sync =
         [("ORDER_SYNC_URL", orders.url.as_str()), ("ORDER_SYNC_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")];
-    let shop = open(&cluster, &sync).await;
+    let shop = open(&cluster, &[], &sync).await;
     shop.as_admin("/products", &json!({"productId": "P1", "name": "p", "price": 1, "stock": 9})).await;
     shop.as_admin("/users", &json!({"userId": "user1", "balance": 9})).await;
     let order = json!({"userId": "user1", "items": [{"productId": "P1", "quantity": 1}]});
