@@ -50,8 +50,8 @@ pub struct Totals {
     pub turned_away: u64,
     /// Requests that followed a redirect.
     pub followed: u64,
-    /// Floods that were read to their end.
-    pub drained: u64,
+    /// The most that could be sent of one flood, in bytes.
+    pub flooded: u64,
 }
 
 /// A request to pay.
@@ -190,7 +190,7 @@ pub(crate) struct Lists {
     pub humans: Newest<HumanCheck>,
     pub turned_away: u64,
     pub followed: u64,
-    pub drained: u64,
+    pub flooded: u64,
 }
 
 impl Default for Lists {
@@ -204,7 +204,7 @@ impl Default for Lists {
             humans: Newest::new(ARRIVALS_MAX),
             turned_away: 0,
             followed: 0,
-            drained: 0,
+            flooded: 0,
         }
     }
 }
@@ -220,7 +220,7 @@ impl Lists {
             humans: self.humans.total(),
             turned_away: self.turned_away,
             followed: self.followed,
-            drained: self.drained,
+            flooded: self.flooded,
         }
     }
 }
@@ -253,6 +253,6 @@ impl Desk {
         lists.mails.clear();
         lists.alerts.clear();
         lists.humans.clear();
-        (lists.turned_away, lists.followed, lists.drained) = (0, 0, 0);
+        (lists.turned_away, lists.followed, lists.flooded) = (0, 0, 0);
     }
 }

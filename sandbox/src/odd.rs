@@ -41,17 +41,15 @@ pub(crate) fn answer(world: &Arc<World>, mode: Mode) -> Option<Response> {
     }
 }
 
-/// 200, and then far too much. It is noted when somebody has read all of it.
+/// 200, and then far too much. It is noted how much of it could be sent.
 fn flood(world: Arc<World>) -> Response {
-    let pieces = stream::unfold(FLOOD_BYTES, move |left| {
+    let pieces = stream::unfold(0, move |sent: usize| {
         let world = Arc::clone(&world);
         async move {
-            if left == 0 {
-                world.desk.lists().drained += 1;
-                return None;
-            }
-            let piece = left.min(FLOOD_PIECE_BYTES);
-            Some((Ok::<_, Infallible>(Bytes::from(vec![b' '; piece])), left - piece))
+            let mut lists = world.desk.lists();
+            lists.flooded = lists.flooded.max(sent as u64);
+            let piece = FLOOD_PIECE_BYTES.min(FLOOD_BYTES - sent);
+            (piece > 0).then(|| (Ok::<_, Infallible>(Bytes::from(vec![b' '; piece])), sent + piece))
         }
     });
     Body::from_stream(pieces).into_response()

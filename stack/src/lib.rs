@@ -5,6 +5,7 @@
 //! a second when a Postgres is made and for milliseconds otherwise.
 
 mod account;
+mod clock;
 mod home;
 mod install;
 mod pgbouncer;
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
+pub use clock::clock_off_by;
 pub use install::package_program;
 pub use pgbouncer::PgBouncer;
 pub use ports::free_port;

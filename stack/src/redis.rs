@@ -68,6 +68,7 @@ pub struct Redis {
     append_only: bool,
     extra: Vec<String>,
     users: Option<RedisUsers>,
+    env: Vec<(&'static str, String)>,
     port: u16,
     home: Home,
     /// Only when the home's path is too long for a socket.
@@ -90,6 +91,7 @@ impl Redis {
             append_only: options.append_only,
             extra: options.extra,
             users: options.users,
+            env: Vec::new(),
             port: free_port(),
             home,
             socket_home,
@@ -105,6 +107,9 @@ impl Redis {
             .grace(Duration::from_secs(STOP_MAX_S));
         if let Some((name, value)) = self.found.env() {
             launch = launch.env(name, value);
+        }
+        for (name, value) in &self.env {
+            launch = launch.env(*name, value);
         }
         let mut acl = Vec::new();
         if let Some(users) = &self.users {
@@ -238,6 +243,11 @@ impl Redis {
     /// Whether every write is on disk before it is answered, from the next start on.
     pub fn set_append_only(&mut self, append_only: bool) {
         self.append_only = append_only;
+    }
+
+    /// What the server's environment has besides, from the next start on.
+    pub fn set_env(&mut self, env: impl IntoIterator<Item = (&'static str, String)>) {
+        self.env = env.into_iter().collect();
     }
 
     /// The folder with its files, for tests that lose or damage them while it is stopped.

@@ -58,6 +58,7 @@ rules! {
     borders::rules_know_no_service: "a rule that knows where its rows come from cannot be replayed without it";
     borders::rows_of_lanes_have_one_writer: "the fence holds only if nobody writes past it";
     borders::apalis_is_named_in_few_files: "a runtime of workers that is everywhere cannot be exchanged";
+    borders::secrets_are_compared_in_constant_time: "how long a comparison takes tells how much of a guess is right";
     agreement::members_inherit_the_lints: "a crate without the lints is a house of its own";
     agreement::bans_have_reasons_and_hold_everywhere: "a ban that nobody understands is worked around";
     agreement::every_metric_is_measured: "a series that is always 0 looks like good news";

@@ -43,6 +43,28 @@ const WRITERS: [&str; 5] = [
 const APALIS_FILES: [&str; 4] =
     ["lanes/src/backend.rs", "workers/src/batch.rs", "workers/src/lib.rs", "workers/src/jobs/order_sync/announce.rs"];
 
+/// Code that holds the shop's secrets, or is shown what somebody says they are.
+const SECRET_KEEPERS: [&str; 3] = ["api/src/", "runtime/src/", "workers/src/"];
+
+/// Words for what must not be guessed, as code names it: a comparison in the same line must be `ct_eq`.
+const SECRET_WORDS: [&str; 12] = [
+    "admin_token",
+    "bearer",
+    "digest",
+    "expose",
+    "hmac",
+    "mac",
+    "password",
+    "secret",
+    "secrets",
+    "signature",
+    "token",
+    "tokens",
+];
+
+/// Comparisons that end at the first difference.
+const HASTY: [&str; 7] = [" == ", " != ", ".eq(", ".ne(", ".cmp(", ".starts_with(", ".ends_with("];
+
 pub fn lanes_know_no_shop(repository: &Repository, report: &mut Report) {
     for (path, text) in repository.below("lanes/src/", &["rs", "lua"]) {
         for (number, line) in numbered(split_tests(path, text).0) {
@@ -108,6 +130,21 @@ pub fn apalis_is_named_in_few_files(repository: &Repository, report: &mut Report
         for (number, line) in numbered(split_tests(path, text).0) {
             if line.contains("apalis") {
                 report.broken(path, number, "names apalis".to_owned());
+            }
+        }
+    }
+}
+
+pub fn secrets_are_compared_in_constant_time(repository: &Repository, report: &mut Report) {
+    let kept = SECRET_KEEPERS.into_iter().flat_map(|folder| repository.below(folder, &["rs"]));
+    for (path, text) in kept {
+        let code = numbered(split_tests(path, text).0).filter(|(_, line)| !line.trim_start().starts_with("//"));
+        for (number, line) in code {
+            let names = SECRET_WORDS.into_iter().find(|word| has_word(line, word));
+            if let Some(word) = names
+                && HASTY.iter().any(|comparison| line.contains(comparison))
+            {
+                report.broken(path, number, format!("compares {word:?}, and not by ct_eq"));
             }
         }
     }

@@ -34,6 +34,23 @@ const SAMPLES: &[(&str, Files, &[&str])] = &[
     ("apalis_is_named_in_few_files", &[("workers/src/a.rs", "use apalis_core::Task;")], &["workers/src/a.rs:1"]),
     ("apalis_is_named_in_few_files", &[("workers/src/lib.rs", "apalis"), ("lanes/tests/a.rs", "apalis")], &[]),
     (
+        "secrets_are_compared_in_constant_time",
+        &[(
+            "api/src/a.rs",
+            "if token == expected {}\nlet same = x.expose().eq(y);\nif digest(a).ct_eq(b).into() {}\n// a token == b",
+        )],
+        &["api/src/a.rs:1", "api/src/a.rs:2"],
+    ),
+    (
+        "secrets_are_compared_in_constant_time",
+        &[
+            ("api/src/a.rs", "if user == tokenless {}"),
+            ("api/tests/a.rs", "token == x"),
+            ("lanes/src/a.rs", "digest == x"),
+        ],
+        &[],
+    ),
+    (
         "members_inherit_the_lints",
         &[
             ("Cargo.toml", "[workspace]\nmembers = [\"a\", \"b\", \"c\"]"),

@@ -121,3 +121,40 @@ pub(super) fn in_words(error: reqwest::Error) -> String {
     }
     words
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// What a sender gets rid of beyond what is read, in bytes: the sockets of both sides keep some of it.
+    const KEPT_BY_SOCKETS_MAX_BYTES: usize = 16 * 1024 * 1024;
+
+    /// So much would come, in bytes, if it were read.
+    const FLOOD_BYTES: usize = 1024 * 1024 * 1024;
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_read_no_further_than_need_be() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let flooding = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 4_096]).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            let (piece, mut sent) = ([b' '; 16 * 1024], 0);
+            while sent < FLOOD_BYTES && stream.write_all(&piece).await.is_ok() {
+                sent += piece.len();
+            }
+            sent
+        });
+        let attempt = Target::new(&url, CONNECT_MAX, false).unwrap().post("{}".to_owned(), HeaderMap::new()).await;
+        assert_eq!((attempt.status, &attempt.error), (Some(200), &None), "{attempt:?}");
+        assert_eq!(attempt.answer.map(|answer| answer.len()), Some(KEPT_MAX_BYTES));
+        let sent = flooding.await.unwrap();
+        assert!(
+            (ANSWER_MAX_BYTES..ANSWER_MAX_BYTES + KEPT_BY_SOCKETS_MAX_BYTES).contains(&sent),
+            "{sent} bytes were sent"
+        );
+    }
+}

@@ -3,14 +3,14 @@
 use stack::wait_for_async;
 
 use crate::Pooled;
-use crate::load::{Load, check_rows, check_tickets, outcome};
+use crate::load::{Load, Wish, check_rows, check_tickets, lost_of};
 use crate::shop::DEADLINE;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_of_the_pooler_delays_and_loses_nothing() {
     let Some(mut pooled) = Pooled::open(&[]).await else { return };
     pooled.shop.coupon("C1", 100_000).await;
-    let load = Load::start(&pooled.shop, "shopper", &["C1"]);
+    let load = Load::start(&pooled.shop, "shopper", &[Wish::Claim("C1")]);
     load.more(200).await;
     pooled.pgbouncer.kill9();
     let ready = format!("{}/readyz", pooled.shop.operators);
@@ -25,11 +25,9 @@ async fn an_outage_of_the_pooler_delays_and_loses_nothing() {
     pooled.shop.wait_until_ready().await;
     load.more(100).await;
     let all = load.stop().await;
-    for accepted in &all {
-        let outcome = outcome(&pooled.shop, accepted).await.unwrap();
-        assert_eq!(outcome["status"], "SUCCEEDED", "{outcome}");
-    }
+    let lost = lost_of(&pooled.shop, &all).await;
+    assert!(lost.is_empty(), "{lost:?}");
     check_tickets(&all, 1);
-    check_rows(&pooled.shop, all.len()).await;
+    check_rows(&pooled.shop, &all).await;
     pooled.check_sessions_change_hands().await;
 }

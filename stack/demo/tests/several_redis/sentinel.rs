@@ -3,7 +3,7 @@
 use serde_json::Value;
 use stack::{RedisSentinels, wait_for_async};
 
-use crate::load::{Load, check_rows, check_tickets, outcome};
+use crate::load::{Load, Wish, check_rows, check_tickets, lost_of};
 use crate::shop::{DEADLINE, Shop, answer};
 
 /// What is accepted and lost.
@@ -38,15 +38,14 @@ fn fail_over(redis: &mut RedisSentinels, shop: &mut Shop) {
 async fn what_a_failover_loses_is_unknown_and_may_be_sent_again() {
     let mut redis = RedisSentinels::start().unwrap();
     let mut shop = open(&redis, &[]).await;
-    let load = Load::start(&shop, "early", &["C1"]);
+    let load = Load::start(&shop, "early", &[Wish::Claim("C1")]);
     load.more(300).await;
     let mut all = load.stop().await;
-    for accepted in &all {
-        assert!(outcome(&shop, accepted).await.is_some(), "{accepted:?} is lost");
-    }
+    let lost = lost_of(&shop, &all).await;
+    assert!(lost.is_empty(), "lost without a failover: {lost:?}");
 
     cut_off(&mut redis, &mut shop);
-    let load = Load::start(&shop, "late", &["C1"]);
+    let load = Load::start(&shop, "late", &[Wish::Claim("C1")]);
     load.more(LOST).await;
     let late = load.stop().await;
     fail_over(&mut redis, &mut shop);
@@ -55,27 +54,21 @@ async fn what_a_failover_loses_is_unknown_and_may_be_sent_again() {
     shop.api = shop.launch.spawn().unwrap();
     shop.wait_until_ready().await;
 
-    let load = Load::start(&shop, "after", &["C1"]);
+    let load = Load::start(&shop, "after", &[Wish::Claim("C1")]);
     load.more(100).await;
     let after = load.stop().await;
     let highest = late.iter().map(|one| one.ticket).max().unwrap();
     assert!(after.iter().all(|one| one.ticket > highest), "a ticket that was given went back");
-    let mut lost = Vec::new();
-    for accepted in &late {
-        if outcome(&shop, accepted).await.is_none() {
-            lost.push(accepted.clone());
-        }
-    }
+    let lost = lost_of(&shop, &late).await;
     assert!(lost.len() >= LOST, "only {} were lost, so this was no failover that loses something", lost.len());
     for accepted in &lost {
-        let request = shop.claim("C1", &accepted.user).header("idempotency-key", &accepted.key);
-        let (status, body) = shop.decided(request).await;
+        let (status, body) = shop.decided(accepted.again(&shop)).await;
         assert_eq!(status, 201, "{body}");
     }
-    let succeeded = all.len() + late.len() + after.len();
     all.extend(after);
     check_tickets(&all, 1);
-    check_rows(&shop, succeeded).await;
+    all.extend(late);
+    check_rows(&shop, &all).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,7 +82,7 @@ async fn an_acceptance_that_waits_for_a_replica_survives_a_failover() {
 
     // As many as there are, until the replica hears nothing any more.
     shop.workers.sigstop();
-    let load = Load::start(&shop, "user", &["C1"]);
+    let load = Load::start(&shop, "user", &[Wish::Claim("C1")]);
     load.more(300).await;
     let before = load.refused();
     redis.second.sigstop();
@@ -108,11 +101,7 @@ async fn an_acceptance_that_waits_for_a_replica_survives_a_failover() {
     load.more(20).await;
     let all = load.stop().await;
     check_tickets(&all, 1);
-    let mut succeeded = 0;
-    for accepted in &all {
-        let outcome = outcome(&shop, accepted).await;
-        assert!(outcome.is_some(), "{accepted:?} was accepted and lost");
-        succeeded += usize::from(outcome.unwrap()["status"] == "SUCCEEDED");
-    }
-    check_rows(&shop, succeeded).await;
+    let lost = lost_of(&shop, &all).await;
+    assert!(lost.is_empty(), "accepted and lost: {lost:?}");
+    check_rows(&shop, &all).await;
 }

@@ -121,3 +121,62 @@ async fn no_server_sends_us_elsewhere() {
     let balance = shop.get("/api/users/balance?userId=user1").await.1;
     assert_eq!(balance["balance"], 8, "no money came of a redirect");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_says_where_things_are_sent() {
+    let (outside, trap) = (Receiver::start().await, Receiver::start().await);
+    let shop = Shop::open_with(&[
+        ("PAYMENT_GATEWAY_URL", &outside.url),
+        ("PAYMENT_GATEWAY_SECRET", "sk_test_any"),
+        ("ORDER_SYNC_URL", &outside.url),
+        ("ORDER_SYNC_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        ("ORDER_SYNC_RETRY_DELAYS", "100ms"),
+        ("ALERT_WEBHOOK_URL", &outside.url),
+    ])
+    .await;
+    let elsewhere = |mut body: Value| {
+        for member in
+            ["url", "syncUrl", "callbackUrl", "webhookUrl", "orderSyncUrl", "target", "host", "notifyUrl", "returnUrl"]
+        {
+            body[member] = json!(trap.url);
+        }
+        body
+    };
+    let send = async |path: &str, body: Value| {
+        let mut request = shop.request(Method::POST, path).json(&elsewhere(body)).query(&[("callback", &trap.url)]);
+        for header in ["x-callback-url", "x-original-url", "forwarded-to", "referer", "origin", "location"] {
+            request = request.header(header, &trap.url);
+        }
+        shop.decided(request).await
+    };
+    // What operators write is a text, too, wherever it comes to stand.
+    let product = json!({"productId": "P1", "name": trap.url, "description": trap.url, "price": 1, "stock": 9});
+    shop.as_admin("/products", &elsewhere(product)).await;
+    let coupon =
+        json!({"couponId": "C1", "name": trap.url, "discountType": "FIXED", "discountValue": 1, "totalQuantity": 9});
+    shop.as_admin("/coupons", &elsewhere(coupon)).await;
+    shop.as_admin("/users", &elsewhere(json!({"userId": "user1", "balance": 9}))).await;
+
+    // The order system fails, so that all is sent again, by hand as well.
+    outside.otherwise(Answer::Status(500, "no"));
+    let item = json!({"productId": "P1", "quantity": 1, "url": trap.url, "note": trap.url});
+    let (status, placed) = send("/api/orders", json!({"userId": "user1", "items": [item]})).await;
+    assert_eq!(status, 201, "{placed}");
+    send("/api/coupons/C1/issue", json!({"userId": "user1"})).await;
+    send("/api/users/balance/charge", json!({"userId": "user1", "amount": 500, "paymentMethod": trap.url})).await;
+    send("/api/products/P1/restock-notification", json!({"userId": "user1", "email": "me@example.com"})).await;
+    let failed = wait_for_async("the order to be on the desk", DEADLINE, || async {
+        let failures = shop.admin_get("/sync-failures").await["failures"].clone();
+        failures[0]["orderId"].as_str().map(str::to_owned)
+    })
+    .await;
+    let before = outside.received().len();
+    shop.as_admin(&format!("/sync-failures/{failed}/retry"), &elsewhere(json!({}))).await;
+    wait_for("the retry, the charge and the alert", DEADLINE, || {
+        let received = outside.received();
+        let has = |name: &str| received.iter().any(|one| !one.header(name).is_empty());
+        let alert = received.iter().any(|one| String::from_utf8_lossy(&one.body).contains("lastError"));
+        (received.len() > before && has("webhook-signature") && has("authorization") && alert).then_some(())
+    });
+    assert_eq!(trap.received().len(), 0, "somebody else said where to send");
+}

@@ -72,6 +72,28 @@ fn redis_refuses_what_the_programs_never_do() {
     assert!(redis.command_as("default", "", &["PING"]).is_err(), "somebody came in without a password");
 }
 
+/// Redis reads its append-only file in the name of a user, too.
+#[test]
+fn what_a_program_wrote_is_there_after_a_restart() {
+    const WRITE_TWO: &str = "redis.call('SET', KEYS[1], 'one') redis.call('SET', KEYS[2], 'two') return 'done'";
+    let folder = tempfile::tempdir().unwrap();
+    let secrets = Secrets::make(folder.path());
+    let mut redis = secrets.start_redis();
+    let keys = ["{coupon}:a", "{coupon}:b"];
+    let password = secrets.redis_password("api");
+    let script = redis.command_as("api", &password, &["SCRIPT", "LOAD", WRITE_TWO]).unwrap();
+    let written = redis.command_as("api", &password, &["EVALSHA", &script, "2", keys[0], keys[1]]).unwrap();
+    assert_eq!(written, "done");
+    redis.kill9();
+    redis.start_again().unwrap();
+    for (key, value) in keys.into_iter().zip(["one", "two"]) {
+        assert_eq!(redis.command_as("api", &password, &["GET", key]).unwrap(), value, "{}", redis.log_tail());
+    }
+    assert!(redis.command_as("default", "", &["PING"]).is_err(), "somebody came in without a password");
+    let nobody = redis.command_as("default", "any", &["PING"]);
+    assert!(nobody.is_err(), "somebody came in with any password");
+}
+
 /// A command that a script calls on rare occasions is missed by a test only then; one that none calls any more, never.
 #[test]
 fn the_line_may_call_what_its_scripts_call() {

@@ -2,7 +2,7 @@
 
 use reqwest::{Client, Method};
 use serde_json::json;
-use stack::{Launch, as_role, free_port, fresh_database, wait_for_async};
+use stack::{Launch, as_role, free_port, fresh_database, wait_for, wait_for_async};
 
 use crate::mail_server::MailServer;
 use crate::receiver::{Answer, Receiver};
@@ -21,11 +21,24 @@ const ADMIN_TOKEN: &str = "operators-hunter2-token";
 const SYNC_SECRET: &str = "whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg==";
 
 /// What was seen, and where.
-struct Seen(Vec<(String, String)>);
+#[derive(Default)]
+struct Seen {
+    texts: Vec<(String, String)>,
+    /// Secrets that the test did not choose.
+    made_up: Vec<String>,
+}
 
 impl Seen {
     fn add(&mut self, place: &str, text: String) {
-        self.0.push((place.to_owned(), text));
+        self.texts.push((place.to_owned(), text));
+    }
+
+    async fn ask_all(&mut self, client: &Client, bases: &[String]) {
+        for base in bases {
+            for path in ASKED {
+                self.ask(client, &format!("{base}{path}")).await;
+            }
+        }
     }
 
     async fn ask(&mut self, client: &Client, url: &str) {
@@ -36,9 +49,11 @@ impl Seen {
     }
 
     fn check(&self) {
-        for (place, text) in &self.0 {
-            for mark in [MARK].iter().chain(&MARKS_IN_BASE64) {
-                let at = text.find(mark);
+        let made_up = self.made_up.iter().map(String::as_str);
+        let marks: Vec<&str> = [MARK].into_iter().chain(MARKS_IN_BASE64).chain(made_up).collect();
+        for (place, text) in &self.texts {
+            for mark in &marks {
+                let at = text.find(*mark);
                 let around = at.map(|at| text[..at].lines().next_back().unwrap_or_default());
                 assert!(at.is_none(), "{place} shows a secret after {around:?}");
             }
@@ -78,6 +93,8 @@ const ASKED: [&str; 16] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_told_when_everything_fails() {
     let (gateway, orders, alerts) = (Receiver::start().await, Receiver::start().await, Receiver::start().await);
+    let humans = Receiver::start().await;
+    humans.otherwise(Answer::Status(200, r#"{"success":false,"error-codes":["invalid-input-secret"]}"#));
     gateway.otherwise(Answer::Status(401, r#"{"error":{"type":"invalid_request_error","message":"No such key"}}"#));
     orders.otherwise(Answer::Status(500, "no"));
     alerts.otherwise(Answer::Status(500, "no"));
@@ -92,6 +109,7 @@ async fn no_secret_is_told_when_everything_fails() {
     let alerts_url = format!("{}/hooks/{MARK}", alerts.url);
     let smtp_url = mails.url.replace("smtp://", &format!("smtp://shop:mail-{MARK}@"));
     let (gateway_secret, both_log) = (format!("sk_test_{MARK}"), "debug");
+    let (humans_url, humans_secret) = (format!("{}/{MARK}", humans.url), format!("humans-{MARK}"));
     let both = [
         ("DATABASE_URL", &*database_url),
         ("RUST_LOG", both_log),
@@ -99,6 +117,8 @@ async fn no_secret_is_told_when_everything_fails() {
         ("JWT_SECRET", &jwt_secret),
         ("ADMIN_TOKEN", ADMIN_TOKEN),
         ("PAYMENT_GATEWAY_SECRET", &gateway_secret),
+        ("HUMAN_CHECK_URL", &humans_url),
+        ("HUMAN_CHECK_SECRET", &humans_secret),
     ];
     let workers = [
         ("METRICS_ADDR", &*metrics_addr),
@@ -110,9 +130,10 @@ async fn no_secret_is_told_when_everything_fails() {
         ("ALERT_EMAIL", "operator@example.com"),
         ("SMTP_URL", &smtp_url),
     ];
-    let shop = Shop::open_told(&both, &workers).await;
+    let mut shop = Shop::open_told(&both, &workers).await;
     let client = Client::new();
-    let mut seen = Seen(Vec::new());
+    let made_up = ["api", "workers"].map(|user| shop.redis_password(user));
+    let mut seen = Seen { made_up: made_up.to_vec(), ..Seen::default() };
     let admin = async |path: &str, body: serde_json::Value| {
         let request = shop.request(Method::POST, &format!("/api/admin{path}")).bearer_auth(ADMIN_TOKEN).json(&body);
         let (status, body) = answer(request).await;
@@ -120,7 +141,17 @@ async fn no_secret_is_told_when_everything_fails() {
     };
     admin("/products", json!({"productId": "P1", "name": "p", "price": 1, "stock": 9})).await;
     admin("/users", json!({"userId": "user1", "balance": 9})).await;
+    let coupon = json!({"couponId": "C1", "name": "c", "discountType": "FIXED", "discountValue": 1,
+                        "totalQuantity": 9, "humanCheck": true});
+    admin("/coupons", coupon).await;
     let token = token_of("user1", &jwt_secret);
+    let claim = async |shop: &Shop| {
+        let request = shop.request(Method::POST, "/api/coupons/C1/issue").bearer_auth(&token).json(&json!({}));
+        answer(request.header("human-token", "human")).await
+    };
+    let claimed = claim(&shop).await;
+    assert_eq!(claimed.0, 503, "{claimed:?}");
+    seen.add("a claim that nobody can check", claimed.1.to_string());
     let send = async |path: &str, body: serde_json::Value| {
         answer(shop.request(Method::POST, path).bearer_auth(&token).json(&body).header("prefer", "wait=10")).await
     };
@@ -135,17 +166,34 @@ async fn no_secret_is_told_when_everything_fails() {
         seen.add("a wrong token", refused.to_string());
     }
     wait_for_async("everybody outside to have failed", DEADLINE, || async {
-        let asked = [gateway.received().len(), orders.received().len(), alerts.received().len(), mails.turned_away()];
+        let others = [&gateway, &orders, &alerts, &humans].map(|one| one.received().len());
+        let asked = [&others[..], &[mails.turned_away()]].concat();
         asked.iter().all(|times| *times > 0).then_some(())
     })
     .await;
     let bases = [shop.base.clone(), shop.operators.clone(), format!("http://{metrics_addr}")];
-    for base in &bases {
-        for path in ASKED {
-            seen.ask(&client, &format!("{base}{path}")).await;
-        }
+    seen.ask_all(&client, &bases).await;
+    // Now Redis goes, too; then it is there, and does not know the programs any more.
+    shop.redis.kill9();
+    let refused = claim(&shop).await;
+    assert_eq!(refused.0, 503, "{refused:?}");
+    seen.add("a claim without Redis", refused.1.to_string());
+    tell_of_redis(&shop);
+    seen.ask_all(&client, &bases).await;
+    shop.redis.start_again().unwrap();
+    for user in ["api", "workers"] {
+        shop.redis.command(&["ACL", "SETUSER", user, "resetpass", ">another"]).unwrap();
+        shop.redis.command(&["CLIENT", "KILL", "USER", user]).unwrap();
     }
-    // Now the database goes, too.
+    let unknown = claim(&shop).await;
+    assert_eq!(unknown.0, 503, "{unknown:?}");
+    seen.add("a claim with a wrong password of Redis", unknown.1.to_string());
+    wait_for("api to tell that Redis does not know it", DEADLINE, || {
+        shop.api.log().contains("AuthenticationFailed").then_some(())
+    });
+    seen.ask_all(&client, &bases).await;
+    shop.redis.kill9();
+    // And the database.
     let name = database.trim_start_matches("postgres:///").split('?').next().unwrap().to_owned();
     let close = format!("alter database \"{name}\" with allow_connections false");
     sqlx::raw_sql(sqlx::AssertSqlSafe(close)).execute(&shop.pool).await.unwrap();
@@ -156,19 +204,26 @@ async fn no_secret_is_told_when_everything_fails() {
         (answer.status() == 503).then_some(())
     })
     .await;
-    for base in &bases {
-        for path in ASKED {
-            seen.ask(&client, &format!("{base}{path}")).await;
-        }
-    }
-    assert!(seen.0.iter().any(|(_, text)| text.contains("R005")), "what needs the database failed");
+    seen.ask_all(&client, &bases).await;
+    assert!(seen.texts.iter().any(|(_, text)| text.contains("R005")), "what needs the database failed");
     let logs = [("the log of api", shop.api.log()), ("the log of the workers", shop.workers.log())];
     for (place, log) in logs {
         assert!(log.contains("DEBUG") && log.contains("WARN"), "{place} tells of what failed");
         seen.add(place, log);
     }
-    assert!(seen.0.len() > 60, "only {} places were looked at", seen.0.len());
+    assert!(seen.texts.len() > 120, "only {} places were looked at", seen.texts.len());
     seen.check();
+}
+
+/// Waits until both programs have logged that Redis is not there.
+fn tell_of_redis(shop: &Shop) {
+    for (name, program) in [("api", &shop.api), ("workers", &shop.workers)] {
+        wait_for(&format!("{name} to miss Redis"), DEADLINE, || {
+            let log = program.log();
+            let mut told = log.lines().filter(|line| line.contains("Redis"));
+            told.any(|line| line.contains("refused")).then_some(())
+        });
+    }
 }
 
 fn token_of(user: &str, secret: &str) -> String {

@@ -29,6 +29,7 @@ pub struct Shop {
     pub http: Client,
     pub pool: PgPool,
     pub redis: Redis,
+    secrets: rights::Secrets,
     pub folder: TempDir,
 }
 
@@ -91,10 +92,16 @@ impl Shop {
             http: Client::new(),
             pool: PgPool::connect_lazy(database_url).unwrap(),
             redis,
+            secrets,
             folder,
         };
         shop.wait_until_ready().await;
         shop
+    }
+
+    /// The password of a user of Redis: `api` or `workers`.
+    pub fn redis_password(&self, user: &str) -> String {
+        self.secrets.redis_password(user)
     }
 
     pub async fn wait_until_ready(&self) {

@@ -4,7 +4,7 @@ use reqwest::Method;
 use sandbox::{Options, Sandbox};
 use serde_json::json;
 
-use super::{RACERS, Start, check, check_audit, count, operator, order, product, race, rows, user};
+use super::{RACERS, Start, check, check_audit, count, operator, order, order_with, product, race, rows, user};
 use crate::diagram_4::open as with_gateway;
 use crate::shop::Shop;
 
@@ -74,5 +74,32 @@ async fn an_opening_balance_is_given_once() {
     let requests = (0..RACERS).map(|_| operator(&shop, Method::POST, "/users", &opening)).collect();
     check(&race(&shop, Start::Free, requests).await, 201, 1, (409, "X004"));
     assert_eq!((rows(&shop, BALANCE, "u").await, rows(&shop, LEDGER, "u").await), (100, 100));
+    check_audit(&shop).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_for_one_order_is_spent_with_two_vouchers() {
+    let shop = Shop::open().await;
+    for start in Start::both("order") {
+        let (id, goods) = (start.id("u"), start.id("P"));
+        let vouchers = [start.id("A"), start.id("B")];
+        // With a voucher of 1,000 there is enough for one.
+        user(&shop, &id, 4_500).await;
+        product(&shop, &goods, 5_000, RACERS as i64).await;
+        for voucher in &vouchers {
+            shop.coupon(voucher, 1).await;
+            assert_eq!(shop.decided(shop.claim(voucher, &id)).await.0, 201);
+        }
+        let with_voucher = |number: usize| json!({"couponId": vouchers[number % 2]});
+        let orders = (0..RACERS).map(|number| order_with(&shop, &id, &[(&goods, 1)], with_voucher(number)));
+        let answers = race(&shop, start, orders.collect()).await;
+        assert_eq!(count(&answers, 201, ""), 1, "{answers:?}");
+        // The same voucher once more, or the other one without the money.
+        assert_eq!(count(&answers, 400, "C005"), RACERS / 2 - 1, "{answers:?}");
+        assert_eq!(count(&answers, 400, "PAY001"), RACERS / 2, "{answers:?}");
+        let used = "select count(*) from user_coupons where user_id = $1 and used_at is not null";
+        assert_eq!(rows(&shop, used, &id).await, 1, "an order that was refused uses no voucher");
+        assert_eq!((rows(&shop, BALANCE, &id).await, rows(&shop, LEDGER, &id).await), (500, 500));
+    }
     check_audit(&shop).await;
 }

@@ -97,3 +97,28 @@ async fn one_checkout_is_clicked_many_times() {
     assert_eq!(rows(&shop, "select count(*) from orders where user_id = $1", "u").await, 1);
     check_audit(&shop).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_key_pays_for_one_of_two_carts() {
+    let shop = Shop::open().await;
+    user(&shop, "u", 10_000_000).await;
+    for (id, price) in [("CHEAP", 10), ("DEAR", 1_000)] {
+        product(&shop, id, price, 1_000).await;
+    }
+    let sent = |number: usize| if number.is_multiple_of(2) { "CHEAP" } else { "DEAR" };
+    let orders =
+        (0..RACERS).map(|number| order(&shop, "u", &[(sent(number), 1)]).header("idempotency-key", "checkout"));
+    let answers = race(&shop, Start::Free, orders.collect()).await;
+    // Whichever came first: its repeats are answered with it, and the other cart is another wish.
+    super::check(&answers, 201, RACERS / 2, (422, "R002"));
+    let first = answers.iter().position(|(status, _)| *status == 201).unwrap();
+    for (number, (status, body)) in answers.iter().enumerate() {
+        assert_eq!(*status == 201, sent(number) == sent(first), "{number}: {body}");
+        assert!(*status != 201 || body == &answers[first].1, "{number}: {body}");
+    }
+    assert_eq!(rows(&shop, "select count(*) from orders where user_id = $1", "u").await, 1);
+    let lines = "select count(*) from order_lines where product_id = $1";
+    assert_eq!(rows(&shop, lines, sent(first)).await, 1);
+    assert_eq!(rows(&shop, lines, sent(first + 1)).await, 0);
+    check_audit(&shop).await;
+}

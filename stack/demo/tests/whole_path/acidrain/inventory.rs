@@ -104,3 +104,25 @@ async fn the_price_changes_between_the_cart_and_the_order() {
     check(&[late], 201, 0, (409, "O002"));
     check_audit(&shop).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_cannot_pay_takes_no_piece() {
+    const RICH: usize = RACERS / 2;
+    let shop = open().await;
+    for number in 0..RACERS - RICH {
+        user(&shop, &format!("poor{number}"), 99).await;
+    }
+    for start in Start::both("order") {
+        let id = start.id("P");
+        product(&shop, &id, 100, RICH as i64).await;
+        let shoppers = (0..RICH).flat_map(|number| [format!("poor{number}"), format!("u{number}")]);
+        let answers = race(&shop, start, shoppers.map(|shopper| order(&shop, &shopper, &[(&id, 1)])).collect()).await;
+        let (poor, rich): (Vec<_>, Vec<_>) =
+            answers.chunks_exact(2).map(|two| (two[0].clone(), two[1].clone())).unzip();
+        assert_eq!(count(&rich, 201, ""), RICH, "there was a piece for each who could pay: {rich:?}");
+        assert_eq!(count(&poor, 400, "PAY001") + count(&poor, 400, "P002"), poor.len(), "{poor:?}");
+        assert!(count(&poor, 400, "PAY001") > 0, "nobody was poor while there was a piece: {poor:?}");
+        assert_eq!((rows(&shop, STOCK, &id).await, rows(&shop, SOLD, &id).await), (0, RICH as i64));
+    }
+    check_audit(&shop).await;
+}

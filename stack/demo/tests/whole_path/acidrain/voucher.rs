@@ -86,3 +86,29 @@ async fn an_operator_raises_the_units_during_the_rush() {
     assert_eq!((rows(&shop, ISSUED, "C").await, rows(&shop, COUNTED, "C").await), (won, won));
     check_audit(&shop).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_voucher_is_used_while_it_is_claimed() {
+    let shop = Shop::open().await;
+    user(&shop, "greedy", 10_000_000).await;
+    product(&shop, "P", 5_000, 2 * RACERS as i64).await;
+    shop.coupon("C", RACERS as i64).await;
+    let with_coupon = || order_with(&shop, "greedy", &[("P", 1)], json!({"couponId": "C"}));
+    // Claims and orders stand in different lines, and meet at the wallet.
+    let mut requests: Vec<_> = (0..RACERS / 2).map(|_| shop.claim("C", "greedy")).collect();
+    requests.extend((0..RACERS / 2).map(|_| with_coupon()));
+    let answers = race(&shop, Start::Free, requests).await;
+    let (claims, orders) = answers.split_at(RACERS / 2);
+    check(claims, 201, 1, (409, "C004"));
+    let used = count(orders, 201, "");
+    check(orders, 201, used, (400, "C005"));
+    // Whether or not somebody was quick enough, it is good for one order.
+    check(&[shop.decided(with_coupon()).await], 201, usize::from(used == 0), (400, "C005"));
+    check(&[shop.decided(with_coupon()).await], 201, 0, (400, "C005"));
+    assert_eq!(
+        rows(&shop, "select sum(discount_amount)::bigint from orders where user_id = $1", "greedy").await,
+        1_000
+    );
+    assert_eq!((rows(&shop, ISSUED, "C").await, rows(&shop, COUNTED, "C").await), (1, 1));
+    check_audit(&shop).await;
+}
