@@ -7,11 +7,12 @@ use lettre::message::header::ContentType;
 use lettre::message::{Mailbox, Message};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use runtime::config::Secret;
+use tokio::time::{Instant, timeout_at};
 
 /// How long connecting to the mail server may take.
 const SMTP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long it may take for all steps together.
+/// How long it may take for all steps together, and once more if the server came back meanwhile.
 const SEND_MAX: Duration = Duration::from_secs(30);
 
 /// A mail server, and who sends through it.
@@ -81,18 +82,24 @@ impl Mailer {
             .header(ContentType::TEXT_PLAIN)
             .body(mail.text.to_owned())
             .map_err(|error| unsendable(&error))?;
-        let (why, is_client) = match tokio::time::timeout(SEND_MAX, self.transport.send(message)).await {
-            Ok(Ok(_)) => return Ok(()),
-            Ok(Err(error)) => (in_words(&error), error.is_client()),
-            Err(_) => (format!("it took longer than {SEND_MAX:?}"), false),
-        };
-        // A wrong password and a wrong address are told in the same numbers. Whether others would be taken, only the
-        // server can say.
-        Err(match (self.is_reachable().await, is_client) {
-            (false, _) => MailError::Unreachable(why),
-            (true, true) => MailError::Unsendable(why),
-            (true, false) => MailError::NotTaken(why),
-        })
+        let until = Instant::now() + SEND_MAX;
+        let mut is_again = false;
+        loop {
+            let (why, is_client, is_late) = match timeout_at(until, self.transport.send(message.clone())).await {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(error)) => (in_words(&error), error.is_client(), error.is_timeout()),
+                Err(_) => (format!("it took longer than {SEND_MAX:?}"), false, true),
+            };
+            // A wrong password and a wrong address are told in the same numbers. Whether others would be taken, only the
+            // server can say.
+            match (self.is_reachable().await, is_client) {
+                (false, _) => return Err(MailError::Unreachable(why)),
+                (true, true) => return Err(MailError::Unsendable(why)),
+                (true, false) if is_again || is_late => return Err(MailError::NotTaken(why)),
+                // It may have come back only now, and then what it said before was not about this mail.
+                (true, false) => is_again = true,
+            }
+        }
     }
 
     /// Whether the server lets us in.

@@ -20,9 +20,9 @@ const WRITTEN_TOGETHER_MAX: i64 = 1_000;
 /// Mails that are claimed and sent in one go.
 const SENT_TOGETHER_MAX: i64 = 50;
 
-/// How long a claim lasts: longer than a sweep with a mail that takes long at its end, and the question whether the server
-/// is there.
-const CLAIM: Duration = Duration::from_secs(120);
+/// How long a claim lasts: longer than a sweep with a mail that takes long at its end, and the question, asked twice,
+/// whether the server is there.
+const CLAIM: Duration = Duration::from_secs(180);
 
 /// A sweep begins no other mail after this; the next one goes on.
 const SWEEP_MAX: Duration = Duration::from_secs(60);

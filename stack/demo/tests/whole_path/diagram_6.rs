@@ -105,6 +105,22 @@ async fn a_mail_server_that_is_away_delays_and_loses_nothing() {
     assert_eq!(to, addresses, "in the order of registration, once each");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_server_that_is_back_before_it_is_missed_delays_no_mail() {
+    let mails = MailServer::start().await;
+    let shop = open(&mails).await;
+    restock(&shop, -2).await;
+    for address in ["one@example.com", "two@example.com"] {
+        assert_eq!(register(&shop, "P001", address).await.0, 201);
+    }
+    mails.turn_next_away();
+    restock(&shop, 1).await;
+    wait_for("both mails to come", DEADLINE, || (mails.received().len() >= 2).then_some(()));
+    assert_eq!(mails.turned_away(), 1);
+    let to: Vec<String> = mails.received().into_iter().map(|mail| mail.to).collect();
+    assert_eq!(to, ["one@example.com", "two@example.com"]);
+}
+
 /// A product that came back twice before the mails of the first time were written.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_restocks_and_two_workers_write_one_mail_for_each() {

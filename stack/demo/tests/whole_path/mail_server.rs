@@ -1,5 +1,5 @@
 //! A mail server that keeps what it takes. It refuses addresses that begin with `refused`, knows no others than ASCII, and
-//! may for a while be closed, or let nobody in.
+//! may for a while be closed, or let nobody in, or only the next one not.
 
 use std::sync::{Arc, Mutex};
 
@@ -24,6 +24,7 @@ struct Desk {
     received: Vec<Received>,
     closed: bool,
     lets_nobody_in: bool,
+    turns_next_away: bool,
     turned_away: usize,
 }
 
@@ -62,6 +63,11 @@ impl MailServer {
         self.desk.lock().unwrap().lets_nobody_in = nobody;
     }
 
+    /// As `let_nobody_in`, for one connection: it comes back before anybody asks whether it is there.
+    pub fn turn_next_away(&self) {
+        self.desk.lock().unwrap().turns_next_away = true;
+    }
+
     pub fn turned_away(&self) -> usize {
         self.desk.lock().unwrap().turned_away
     }
@@ -79,12 +85,13 @@ impl Drop for MailServer {
 
 async fn converse(connection: TcpStream, desk: &Mutex<Desk>) -> std::io::Result<()> {
     let mut connection = BufReader::new(connection);
-    let lets_nobody_in = {
+    let is_turned_away = {
         let mut desk = desk.lock().unwrap();
-        desk.turned_away += usize::from(desk.lets_nobody_in);
-        desk.lets_nobody_in
+        let is_turned_away = std::mem::take(&mut desk.turns_next_away) || desk.lets_nobody_in;
+        desk.turned_away += usize::from(is_turned_away);
+        is_turned_away
     };
-    if lets_nobody_in {
+    if is_turned_away {
         return connection.get_mut().write_all(b"554 not for you\r\n").await;
     }
     connection.get_mut().write_all(b"220 test\r\n").await?;
