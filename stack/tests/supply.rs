@@ -48,3 +48,22 @@ fn what_is_built_in_keeps_to_the_rules() {
         assert!(got.contains(want), "without {text}: {got}");
     }
 }
+
+/// The features of all that such a build contains.
+fn features(selection: &[&str]) -> String {
+    let mut tree = Command::new("cargo");
+    tree.args(["tree", "--locked", "--edges", "no-dev,features", "--prefix", "none"]).args(selection);
+    let output = tree.current_dir(top()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Programs that end at a fault point when they are told to are for tests alone.
+#[test]
+fn what_is_built_for_a_shop_cannot_be_made_to_fail() {
+    const FEATURE: &str = "runtime feature \"fault-points\"";
+    for selection in [&[][..], &["-p", "api", "-p", "workers"]] {
+        assert!(!features(selection).contains(FEATURE), "{selection:?}");
+    }
+    assert!(features(&["--workspace"]).contains(FEATURE));
+}

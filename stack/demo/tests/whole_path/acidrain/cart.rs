@@ -20,9 +20,12 @@ async fn one_product_is_put_in_many_times() {
     let shop = Shop::open().await;
     product(&shop, "P", 100, 1_000).await;
     let answers = race(&shop, Start::Free, (0..RACERS).map(|_| put(&shop, "P", 2)).collect()).await;
-    assert_eq!(count(&answers, 201, ""), RACERS, "{answers:?}");
+    // They go one after another, each within its bound; on a slow machine the last of them are told to come again.
+    let (put_in, come_again) = (count(&answers, 201, ""), count(&answers, 503, "R005"));
+    assert_eq!(put_in + come_again, RACERS, "{answers:?}");
+    assert!(put_in * 2 > RACERS, "{answers:?}");
     let quantity = "select sum(quantity)::bigint from cart_items where product_id = $1";
-    assert_eq!(rows(&shop, quantity, "P").await, 2 * RACERS as i64);
+    assert_eq!(rows(&shop, quantity, "P").await, 2 * put_in as i64);
 }
 
 #[tokio::test(flavor = "multi_thread")]
