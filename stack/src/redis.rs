@@ -75,6 +75,18 @@ pub struct Redis {
     socket_home: Option<Home>,
 }
 
+/// What a server must be told of to be let in by others with the same users.
+fn arguments_of_replica(users: Option<&RedisUsers>) -> Vec<String> {
+    let login = login(users).map(|(user, password)| ["--masteruser", user, "--masterauth", password]);
+    login.into_iter().flatten().map(str::to_owned).collect()
+}
+
+/// The address of a loopback port, for one user with a password.
+fn tcp_url(port: u16, login: Option<(&str, &str)>) -> String {
+    let login = login.map(|(user, password)| format!("{}:{}@", url::escape(user), url::escape(password)));
+    format!("redis://{}127.0.0.1:{port}", login.unwrap_or_default())
+}
+
 impl Redis {
     /// Starts a Redis; installs one first if the machine has none.
     ///
@@ -162,9 +174,9 @@ impl Redis {
         format!("redis+unix://{}?user={user}&pass={password}", url::escape_path(&self.socket()))
     }
 
-    /// The address over loopback TCP, for what must pass a proxy.
+    /// The address over loopback TCP, for what must pass a proxy; for whoever needs no password.
     pub fn tcp_url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        tcp_url(self.port, None)
     }
 
     /// The loopback port; the same after [`Redis::start_again`].

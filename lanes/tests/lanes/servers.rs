@@ -61,8 +61,8 @@ async fn one_connection_finds_all_groups_of_a_server() {
 
 #[tokio::test]
 async fn one_connection_to_each_node_finds_all_groups_of_a_cluster() {
-    let cluster = RedisCluster::start(MASTERS).unwrap();
-    let link = link_to(&cluster.url());
+    let cluster = RedisCluster::start(MASTERS, None).unwrap();
+    let link = link_to(&cluster.url(None));
     let (groups, connections) = found(&link, cluster.nodes()).await;
     assert_eq!(groups.len(), MASTERS);
     let distinct: HashSet<&Group> = groups.iter().flatten().collect();
@@ -72,8 +72,8 @@ async fn one_connection_to_each_node_finds_all_groups_of_a_cluster() {
 
 #[tokio::test]
 async fn a_master_that_stalls_while_it_is_looked_for_is_found() {
-    let redis = RedisSentinels::start().unwrap();
-    let servers = Servers::new(&redis.url(), Some(RedisSentinels::MASTER)).unwrap();
+    let redis = RedisSentinels::start(None).unwrap();
+    let servers = Servers::new(&redis.url(None), Some(RedisSentinels::MASTER)).unwrap();
     wait_for_async("an answer that the driver would not have waited for", DEADLINE, async || {
         redis.first.command(&["CLIENT", "PAUSE", STALL_MS, "ALL"]).unwrap();
         let began = Instant::now();
@@ -98,8 +98,8 @@ async fn whoever_waits_for_replicas_must_be_allowed_to_ask_whose_data_it_is() {
 
 #[tokio::test]
 async fn a_remembered_node_shows_the_way_unless_its_address_is_somebody_elses() {
-    let mut cluster = RedisCluster::start(MASTERS).unwrap();
-    let link = link_to(cluster.url().split(',').next().unwrap());
+    let mut cluster = RedisCluster::start(MASTERS, None).unwrap();
+    let link = link_to(cluster.url(None).split(',').next().unwrap());
     link.connect().await.unwrap();
     let remembered = cluster.nodes()[1].port();
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Redis, RedisOptions};
+use super::{Redis, RedisOptions, RedisUsers, arguments_of_replica, login, tcp_url};
 use crate::ports::free_port;
 use crate::wait::try_wait_for;
 
@@ -25,16 +25,18 @@ const MOVED_TOGETHER: &str = "100";
 pub struct RedisCluster {
     /// The masters, then the replica of each, as they were at the beginning.
     nodes: Vec<Redis>,
+    users: Option<RedisUsers>,
 }
 
 impl RedisCluster {
-    /// Starts a cluster of so many masters and as many replicas, and waits until it works.
+    /// Starts a cluster of so many masters and as many replicas, all with the same users if any, and waits until it works.
     ///
     /// # Errors
     /// When a node does not start, or they do not find together.
-    pub fn start(masters: usize) -> Result<RedisCluster> {
-        let nodes = (0..2 * masters).map(|_| Redis::start(options())).collect::<Result<Vec<_>>>()?;
-        let mut cluster = RedisCluster { nodes };
+    pub fn start(masters: usize, users: Option<RedisUsers>) -> Result<RedisCluster> {
+        let start = |_| Redis::start(options(users.clone()));
+        let nodes = (0..2 * masters).map(start).collect::<Result<Vec<_>>>()?;
+        let mut cluster = RedisCluster { nodes, users };
         cluster.join(masters).context("joining the nodes of a Redis Cluster")?;
         Ok(cluster)
     }
@@ -81,9 +83,9 @@ impl RedisCluster {
         })
     }
 
-    /// The addresses of all nodes, with commas.
-    pub fn url(&self) -> String {
-        self.nodes.iter().map(Redis::tcp_url).collect::<Vec<_>>().join(",")
+    /// The addresses of all nodes, with commas, for one user with a password.
+    pub fn url(&self, login: Option<(&str, &str)>) -> String {
+        self.nodes.iter().map(|node| tcp_url(node.port, login)).collect::<Vec<_>>().join(",")
     }
 
     /// All nodes.
@@ -120,7 +122,11 @@ impl RedisCluster {
                 break;
             }
             let port = to.port().to_string();
-            let mut moving = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
+            let mut moving = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000"];
+            if let Some((user, password)) = login(self.users.as_ref()) {
+                moving.extend(["AUTH2", user, password]);
+            }
+            moving.push("KEYS");
             moving.extend(keys.lines());
             from.command(&moving)?;
         }
@@ -132,7 +138,7 @@ impl RedisCluster {
     }
 }
 
-fn options() -> RedisOptions {
+fn options(users: Option<RedisUsers>) -> RedisOptions {
     let bus = free_port().to_string();
     let (timeout, file) = (NODE_TIMEOUT_MS.to_string(), "nodes.conf");
     let extra = [
@@ -144,10 +150,9 @@ fn options() -> RedisOptions {
         ["--cluster-replica-validity-factor", "0"],
         ["--repl-diskless-sync-delay", "0"],
     ];
-    RedisOptions {
-        extra: extra.as_flattened().iter().map(|&word| word.to_owned()).collect(),
-        ..RedisOptions::default()
-    }
+    let mut extra: Vec<String> = extra.as_flattened().iter().map(|&word| word.to_owned()).collect();
+    extra.extend(arguments_of_replica(users.as_ref()));
+    RedisOptions { extra, users, ..RedisOptions::default() }
 }
 
 fn bus_port(node: &Redis) -> Result<String> {

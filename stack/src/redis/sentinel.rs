@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::{Redis, RedisOptions};
+use super::{Redis, RedisOptions, RedisUsers, arguments_of_replica, login, tcp_url};
 use crate::home::Home;
 use crate::ports::free_port;
 use crate::process::{Launch, Process};
@@ -37,16 +37,18 @@ impl RedisSentinels {
     /// What the Sentinels call the master.
     pub const MASTER: &str = "lines";
 
-    /// Starts all of them, and waits until they know each other.
+    /// Starts all of them, and waits until they know each other. Both servers have these users, if any; the Sentinels
+    /// let everybody ask.
     ///
     /// # Errors
     /// When one does not start, or they do not find together.
-    pub fn start() -> Result<RedisSentinels> {
-        let quick = ["--repl-diskless-sync-delay", "0"].map(str::to_owned);
-        let first = Redis::start(RedisOptions { extra: quick.to_vec(), ..RedisOptions::default() })?;
-        let mut extra = quick.to_vec();
+    pub fn start(users: Option<RedisUsers>) -> Result<RedisSentinels> {
+        let mut extra = ["--repl-diskless-sync-delay", "0"].map(str::to_owned).to_vec();
+        extra.extend(arguments_of_replica(users.as_ref()));
+        let first =
+            Redis::start(RedisOptions { extra: extra.clone(), users: users.clone(), ..RedisOptions::default() })?;
         extra.extend(["--replicaof".to_owned(), "127.0.0.1".to_owned(), first.port().to_string()]);
-        let second = Redis::start(RedisOptions { extra, ..RedisOptions::default() })?;
+        let second = Redis::start(RedisOptions { extra, users, ..RedisOptions::default() })?;
         let home = Home::temporary("sentinel")?;
         let ports: Vec<u16> = (0..SENTINELS).map(|_| free_port()).collect();
         let sentinels = ports.iter().map(|&port| start_sentinel(&first, &home, port)).collect::<Result<_>>()?;
@@ -69,9 +71,9 @@ impl RedisSentinels {
         })
     }
 
-    /// The addresses of the Sentinels, with commas.
-    pub fn url(&self) -> String {
-        self.ports.iter().map(|port| format!("redis://127.0.0.1:{port}")).collect::<Vec<_>>().join(",")
+    /// The addresses of the Sentinels, with commas, for one user of the servers with a password.
+    pub fn url(&self, login: Option<(&str, &str)>) -> String {
+        self.ports.iter().map(|&port| tcp_url(port, login)).collect::<Vec<_>>().join(",")
     }
 
     /// Waits until the second server is the master.
@@ -89,10 +91,13 @@ fn start_sentinel(master: &Redis, home: &Home, port: u16) -> Result<Process> {
     let (name, at) = (RedisSentinels::MASTER, master.port());
     // More than one must think so, or a Sentinel that was asleep would think that all others are down.
     let quorum = SENTINELS / 2 + 1;
-    let settings = format!(
+    let mut settings = format!(
         "port {port}\nbind 127.0.0.1\nsentinel monitor {name} 127.0.0.1 {at} {quorum}\n\
          sentinel down-after-milliseconds {name} {DOWN_AFTER_MS}\nsentinel failover-timeout {name} 10000\n"
     );
+    if let Some((user, password)) = login(master.users.as_ref()) {
+        settings.push_str(&format!("sentinel auth-user {name} {user}\nsentinel auth-pass {name} {password}\n"));
+    }
     let file = home.path().join(format!("sentinel-{port}.conf"));
     fs::write(&file, settings).with_context(|| format!("writing {}", file.display()))?;
     let mut launch = Launch::new(master.found.server(), home.path().join(format!("sentinel-{port}.log")));

@@ -9,6 +9,7 @@ use sandbox::{Options, Sandbox};
 use serde_json::json;
 use stack::{RedisCluster, wait_for, wait_for_async};
 
+use crate::Users;
 use crate::load::{Accepted, Load, Wish, buyers, check_rows, check_tickets, lost_of};
 use crate::receiver::Receiver;
 use crate::shop::{DEADLINE, Shop, answer};
@@ -54,11 +55,14 @@ fn key_of(group: Group) -> String {
     format!("{{{group}}}:")
 }
 
-async fn open(cluster: &RedisCluster, more: &[(&str, &str)], workers: &[(&str, &str)]) -> Shop {
-    let (url, groups) = (cluster.url(), GROUPS.to_string());
-    let mut both = vec![("REDIS_URL", url.as_str()), ("COUPON_GROUPS", groups.as_str())];
-    both.extend(more);
-    let shop = Shop::open_told(&both, workers).await;
+/// A shop in which both programs, or the workers, are told more.
+async fn open(cluster: &RedisCluster, users: &Users, both: &[(&str, &str)], workers: &[(&str, &str)]) -> Shop {
+    let ([url, workers_url], groups) = (users.urls(|login| cluster.url(login)), GROUPS.to_string());
+    let mut both = both.to_vec();
+    both.extend([("REDIS_URL", url.as_str()), ("COUPON_GROUPS", &groups)]);
+    let mut workers = workers.to_vec();
+    workers.push(("REDIS_URL", &workers_url));
+    let shop = Shop::open_told(&both, &workers).await;
     for coupon in COUPONS {
         shop.coupon(coupon, UNITS).await;
     }
@@ -66,9 +70,9 @@ async fn open(cluster: &RedisCluster, more: &[(&str, &str)], workers: &[(&str, &
 }
 
 /// A shop in which all wishes come true.
-async fn open_for_all(cluster: &RedisCluster, gateway: &Sandbox) -> Shop {
+async fn open_for_all(cluster: &RedisCluster, users: &Users, gateway: &Sandbox) -> Shop {
     let gateway = [("PAYMENT_GATEWAY_URL", gateway.url()), ("PAYMENT_GATEWAY_SECRET", "sk_test_any".to_owned())];
-    let shop = open(cluster, &[], &gateway.each_ref().map(|(name, value)| (*name, value.as_str()))).await;
+    let shop = open(cluster, users, &[], &gateway.each_ref().map(|(name, value)| (*name, value.as_str()))).await;
     for product in PRODUCTS {
         shop.as_admin("/products", &json!({"productId": product, "name": product, "price": 1, "stock": UNITS})).await;
     }
@@ -88,9 +92,10 @@ fn partner(node: usize) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn slots_that_move_and_a_planned_failover_lose_nothing() {
-    let cluster = RedisCluster::start(MASTERS).unwrap();
+    let users = Users::make();
+    let cluster = RedisCluster::start(MASTERS, users.of_redis()).unwrap();
     let gateway = Sandbox::start(Options::default()).await.unwrap();
-    let shop = open_for_all(&cluster, &gateway).await;
+    let shop = open_for_all(&cluster, &users, &gateway).await;
     let homes: BTreeSet<_> = (0..GROUPS).map(|spread| cluster.master_of(&key_of(coupons(spread))).unwrap()).collect();
     assert!(homes.len() > 1, "all groups live on one node");
     let load = Load::start(&shop, "user", &WISHES);
@@ -125,9 +130,10 @@ async fn slots_that_move_and_a_planned_failover_lose_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_master_loses_is_unknown_and_may_be_sent_again() {
-    let mut cluster = RedisCluster::start(MASTERS).unwrap();
+    let users = Users::make();
+    let mut cluster = RedisCluster::start(MASTERS, users.of_redis()).unwrap();
     let gateway = Sandbox::start(Options::default()).await.unwrap();
-    let mut shop = open_for_all(&cluster, &gateway).await;
+    let mut shop = open_for_all(&cluster, &users, &gateway).await;
     let load = Load::start(&shop, "early", &WISHES);
     load.more(300).await;
     let mut all = load.stop().await;
@@ -187,8 +193,9 @@ fn check_payments(gateway: &Sandbox, all: &[Accepted]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_master_without_its_replica_closes_no_other_groups() {
-    let mut cluster = RedisCluster::start(MASTERS).unwrap();
-    let shop = open(&cluster, &[("QUEUE_MIN_REPLICAS", "1")], &[]).await;
+    let users = Users::make();
+    let mut cluster = RedisCluster::start(MASTERS, users.of_redis()).unwrap();
+    let shop = open(&cluster, &users, &[("QUEUE_MIN_REPLICAS", "1")], &[]).await;
     let home = |coupon: &str| {
         let group = Group::coupon(&coupon.parse().unwrap(), GROUPS);
         cluster.master_of(&key_of(group)).unwrap()
@@ -229,11 +236,12 @@ async fn a_master_without_its_replica_closes_no_other_groups() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn popular_products_and_announced_orders_find_their_node() {
-    let cluster = RedisCluster::start(MASTERS).unwrap();
+    let users = Users::make();
+    let cluster = RedisCluster::start(MASTERS, users.of_redis()).unwrap();
     let orders = Receiver::start().await;
     let sync =
         [("ORDER_SYNC_URL", orders.url.as_str()), ("ORDER_SYNC_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")];
-    let shop = open(&cluster, &[], &sync).await;
+    let shop = open(&cluster, &users, &[], &sync).await;
     shop.as_admin("/products", &json!({"productId": "P1", "name": "p", "price": 1, "stock": 9})).await;
     shop.as_admin("/users", &json!({"userId": "user1", "balance": 9})).await;
     let order = json!({"userId": "user1", "items": [{"productId": "P1", "quantity": 1}]});

@@ -3,17 +3,18 @@
 use serde_json::Value;
 use stack::{RedisSentinels, wait_for_async};
 
+use crate::Users;
 use crate::load::{Load, Wish, check_rows, check_tickets, lost_of};
 use crate::shop::{DEADLINE, Shop, answer};
 
 /// What is accepted and lost.
 const LOST: usize = 40;
 
-async fn open(redis: &RedisSentinels, more: &[(&str, &str)]) -> Shop {
-    let url = redis.url();
-    let mut told = vec![("REDIS_URL", url.as_str()), ("REDIS_SENTINEL_MASTER", RedisSentinels::MASTER)];
-    told.extend(more);
-    let shop = Shop::open_told(&told, &[]).await;
+async fn open(redis: &RedisSentinels, users: &Users, more: &[(&str, &str)]) -> Shop {
+    let [url, workers_url] = users.urls(|login| redis.url(login));
+    let mut both = vec![("REDIS_URL", url.as_str()), ("REDIS_SENTINEL_MASTER", RedisSentinels::MASTER)];
+    both.extend(more);
+    let shop = Shop::open_told(&both, &[("REDIS_URL", &workers_url)]).await;
     shop.coupon("C1", 10_000).await;
     shop
 }
@@ -36,8 +37,9 @@ fn fail_over(redis: &mut RedisSentinels, shop: &mut Shop) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_failover_loses_is_unknown_and_may_be_sent_again() {
-    let mut redis = RedisSentinels::start().unwrap();
-    let mut shop = open(&redis, &[]).await;
+    let users = Users::make();
+    let mut redis = RedisSentinels::start(users.of_redis()).unwrap();
+    let mut shop = open(&redis, &users, &[]).await;
     let load = Load::start(&shop, "early", &[Wish::Claim("C1")]);
     load.more(300).await;
     let mut all = load.stop().await;
@@ -73,8 +75,9 @@ async fn what_a_failover_loses_is_unknown_and_may_be_sent_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_acceptance_that_waits_for_a_replica_survives_a_failover() {
-    let mut redis = RedisSentinels::start().unwrap();
-    let mut shop = open(&redis, &[("QUEUE_MIN_REPLICAS", "1")]).await;
+    let users = Users::make();
+    let mut redis = RedisSentinels::start(users.of_redis()).unwrap();
+    let mut shop = open(&redis, &users, &[("QUEUE_MIN_REPLICAS", "1")]).await;
     let ready =
         async |shop: &Shop| -> (u16, Value) { answer(shop.http.get(format!("{}/readyz", shop.operators))).await };
     let (status, body) = ready(&shop).await;

@@ -58,11 +58,15 @@ impl Secrets {
         fs::read_to_string(self.0.join(format!("redis_{user}_password"))).unwrap().trim_end().to_owned()
     }
 
-    /// A Redis with the users; its tests' own commands come as the operator.
-    pub fn start_redis(&self) -> Redis {
+    /// The users of Redis; its tests' own commands come as the operator.
+    pub fn redis_users(&self) -> RedisUsers {
         let operator = "operator".to_owned();
         let password = self.redis_password(&operator);
-        let users = Some(RedisUsers { acl_file: self.0.join("redis.acl"), operator, password });
-        Redis::start(RedisOptions { users, ..RedisOptions::default() }).unwrap()
+        RedisUsers { acl_file: self.0.join("redis.acl"), operator, password }
+    }
+
+    /// A Redis with the users.
+    pub fn start_redis(&self) -> Redis {
+        Redis::start(RedisOptions { users: Some(self.redis_users()), ..RedisOptions::default() }).unwrap()
     }
 }
