@@ -16,6 +16,7 @@ pub mod load;
 pub mod machine;
 pub mod programs;
 pub mod report;
+pub mod rights;
 pub mod run;
 pub mod sale;
 pub mod screen;

@@ -1,6 +1,8 @@
 //! The promises, checked over what shoppers were told and what stands in Postgres.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -21,7 +23,7 @@ const TOLD_MAX: usize = 5;
 /// forbids nothing: the fence is to be tried, not helped. A charge raises a balance, and an operator a stock, beside the lane of orders.
 const WATCH: &str = "
     create table watched_writes (what text not null);
-    create function watch_write() returns trigger language plpgsql as $$
+    create function watch_write() returns trigger language plpgsql security definer as $$
       begin
         insert into watched_writes
         values (format('%s %s was changed at ticket %s, after %s', tg_table_name, to_jsonb(old), new.last_ticket,
@@ -35,6 +37,9 @@ const WATCH: &str = "
       when (new.last_ticket <= old.last_ticket and new.stocked = old.stocked) execute function watch_write();
     create trigger watched after update on users for each row
       when (new.last_ticket <= old.last_ticket and new.balance <= old.balance) execute function watch_write();";
+
+/// How Postgres and Redis say that a role or a user may not do what it tried.
+const REFUSALS: [&str; 2] = ["permission denied", "NOPERM"];
 
 /// From the time that a decision bears, which is that of its transaction's statement, to its commit.
 const COMMITTED_WITHIN: Duration = Duration::from_secs(5);
@@ -129,6 +134,7 @@ impl Evidence<'_> {
             self.every_order_is_told().await?,
             self.final_is_final().await?,
             of_audit("the audit", &all),
+            self.nobody_needs_more_rights()?,
         ];
         // Promises that not every plan tries.
         let paces = &self.paces;
@@ -143,6 +149,23 @@ impl Evidence<'_> {
         ];
         verdicts.extend(tried.into_iter().filter(|verdict| verdict.examined > 0));
         Ok(verdicts)
+    }
+
+    /// The programs have the rights that they have in earnest, whatever they do to come back from a fault.
+    fn nobody_needs_more_rights(&self) -> Result<Verdict> {
+        let (mut lines, mut broken) = (0, Vec::new());
+        for log in self.house.logs() {
+            let file = File::open(&log).with_context(|| format!("opening {}", log.display()))?;
+            for line in BufReader::new(file).split(b'\n') {
+                let line = line.with_context(|| format!("reading {}", log.display()))?;
+                let line = String::from_utf8_lossy(&line);
+                lines += 1;
+                if REFUSALS.iter().any(|refusal| line.contains(refusal)) {
+                    broken.push(line.into_owned());
+                }
+            }
+        }
+        Ok(Verdict::new("nobody is refused what it needs", lines, broken))
     }
 
     /// The outcomes in Postgres, by request.

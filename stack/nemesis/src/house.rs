@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use demo::rights::{self, Secrets};
 use reqwest::{Client, Method};
 use runtime::fault_points::Point;
 use sandbox::{Options, Sandbox};
@@ -130,7 +131,9 @@ impl House {
             stack::tell_skipped(format_args!("no disk can be filled here: {error:#}"));
         }
         let disks = disks.and_then(Result::ok);
-        let redis = Redis::start(RedisOptions { data_dir: Some(homes.0), ..RedisOptions::default() })?;
+        let secrets = Secrets::make(folder)?;
+        let users = Some(secrets.redis_users()?);
+        let redis = Redis::start(RedisOptions { data_dir: Some(homes.0), users, ..RedisOptions::default() })?;
         let settings = disks.iter().map(|_| (WAL_MAX.0.to_owned(), WAL_MAX.1.to_owned())).collect();
         let postgres = Postgres::start(PostgresOptions { data_dir: Some(homes.1), settings })?;
         postgres.create_database(DATABASE)?;
@@ -138,7 +141,7 @@ impl House {
             .max_connections(8)
             .connect_lazy(&postgres.url(DATABASE))
             .context("the address of Postgres")?;
-        runtime::postgres::migrate(&pool).await.context("migrating")?;
+        rights::prepare(&postgres.url(DATABASE)).await?;
         let secret = SYNC_SECRET.parse().context("the sync secret")?;
         let world = Sandbox::start(Options { sync_secret: secret, ..Options::default() }).await?;
         std::fs::create_dir_all(folder.join("points")).context("making a folder for fault points")?;
@@ -152,8 +155,7 @@ impl House {
             orders: [Wire::to(outside).await?],
             gateway: [Wire::to(outside).await?],
         };
-        let launches =
-            Launches { program, folder, wires: &wires, url: postgres.tcp_url(DATABASE), world: &world, more };
+        let launches = Launches { program, folder, wires: &wires, secrets: &secrets, world: &world, more };
         let apis = ports.iter().zip(1..).map(|(port, number)| launches.api(number, *port)).collect::<Result<_>>()?;
         let workers = (1..=COPIES).map(|number| launches.workers(number)).collect::<Result<_>>()?;
         let http = Client::builder().timeout(ANSWER_MAX).build().context("making an HTTP client")?;
@@ -190,6 +192,12 @@ impl House {
     /// A copy's process.
     pub fn process(&self, program: Program, number: usize) -> MutexGuard<'_, Process> {
         own(&self.copies(program)[number].process)
+    }
+
+    /// What all copies have written, one file each.
+    pub fn logs(&self) -> Vec<PathBuf> {
+        let copies = self.apis.iter().chain(&self.workers);
+        copies.map(|copy| own(&copy.process).log_path().to_owned()).collect()
     }
 
     /// Redis.

@@ -84,6 +84,7 @@ pub async fn measure(folder: &Path, screen: Screen, workload: &Workload, scale: 
         goodput: per_second(committed, told.took) / capacity,
         accepted_p50_ms: ms(&told.took_to_accept, 0.5),
         accepted_p99_ms: ms(&told.took_to_accept, 0.99),
+        turned_away_p99_ms: ms(&told.took_to_turn_away, 0.99),
         sent_late_p99_ms: ms(&told.late, 0.99),
         memory,
         capacity_cores,
@@ -150,6 +151,8 @@ struct Told {
     turned_away: u64,
     /// From sending to the 202.
     took_to_accept: Histogram,
+    /// From sending to being told to come again.
+    took_to_turn_away: Histogram,
     /// From when an order was due until it was sent: long only if the load generator cannot keep up.
     late: Histogram,
     took: Duration,
@@ -177,15 +180,19 @@ async fn open_loop(shop: &Shop, letters: Arc<[Letter]>, rate: f64, during: Durat
                 tokio::time::sleep_until((began + due).into()).await;
                 let sent = Instant::now();
                 let answer = connection.send(&letters[number % letters.len()]).await.context("ordering")?;
+                let took = sent.elapsed();
                 let mut told = all.lock().expect("counting does not panic");
                 told.late.record(sent.saturating_duration_since(began + due));
                 told.sent += 1;
                 match answer.status {
                     202 => {
                         told.accepted += 1;
-                        told.took_to_accept.record(sent.elapsed());
+                        told.took_to_accept.record(took);
                     }
-                    429 | 503 if answer.retry_after.is_some() => told.turned_away += 1,
+                    429 | 503 if answer.retry_after.is_some() => {
+                        told.turned_away += 1;
+                        told.took_to_turn_away.record(took);
+                    }
                     status => ensure!(false, "an order was answered with {status}, without a time to come again"),
                 }
             }

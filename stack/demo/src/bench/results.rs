@@ -159,6 +159,8 @@ pub struct Overload {
     pub accepted_p50_ms: f64,
     /// One in a hundred was slower.
     pub accepted_p99_ms: f64,
+    /// From sending to the 429 or 503, one in a hundred was slower.
+    pub turned_away_p99_ms: f64,
     /// How late the load generator was, one time in a hundred: what it adds to an answer's time is not the shop's.
     pub sent_late_p99_ms: f64,
     /// Who used the processors while the capacity was measured.

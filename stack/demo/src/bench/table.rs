@@ -89,13 +89,16 @@ impl Table {
     fn overload(&mut self, overload: &Overload) {
         let (offered, capacity) = (rounded(overload.offered_per_second), rounded(overload.capacity_per_second));
         let name = format!("{offered} two-product orders a second where {capacity} can be done");
-        let Overload { goodput, accepted_p99_ms, recovered_ms, turned_away_per_second, .. } = overload;
+        let Overload { goodput, accepted_p99_ms, turned_away_p99_ms, recovered_ms, turned_away_per_second, .. } =
+            overload;
         let turned_away = rounded(*turned_away_per_second);
         self.line(format!(
             "| {name}: done, as a part of that | **{:.0} %** | {turned_away}/s told to come again |",
             goodput * 100.0
         ));
-        self.line(format!("| of those accepted: until the 202, p99 | **{accepted_p99_ms:.0} ms** | |"));
+        self.line(format!(
+            "| of those accepted: until the 202, p99 | **{accepted_p99_ms:.0} ms** | others until the \"no\": {turned_away_p99_ms:.0} ms |"
+        ));
         self.line(format!("| after it: until all that was accepted is done | {:.1} s | |", recovered_ms / 1e3));
         let memory = overload
             .memory

@@ -18,10 +18,10 @@ mod receiver;
 #[expect(dead_code, reason = "not every test needs all that a shop can do")]
 mod shop;
 
+use demo::rights::{APP, prepare};
 use futures::future::join_all;
 use stack::{PgBouncer, Postgres, fresh_database, tell_skipped, wait_for_async};
 
-use crate::shop::rights::{APP, prepare};
 use crate::shop::{DEADLINE, Shop};
 
 /// Has both programs.
@@ -48,7 +48,7 @@ impl Pooled {
             return None;
         }
         let direct = fresh_database();
-        prepare(&direct).await;
+        prepare(&direct).await.unwrap();
         let pgbouncer = PgBouncer::start(Postgres::shared(), &[APP], SESSIONS).unwrap();
         let pool = sqlx::PgPool::connect_lazy(&direct).unwrap();
         let url = pgbouncer.url(pool.connect_options().get_database().unwrap());

@@ -13,7 +13,7 @@ mod sentinel;
 #[expect(dead_code, reason = "not every test needs all that a shop can do")]
 mod shop;
 
-use shop::rights::Secrets;
+use demo::rights::Secrets;
 use stack::RedisUsers;
 use tempfile::TempDir;
 
@@ -26,16 +26,16 @@ struct Users {
 impl Users {
     fn make() -> Users {
         let folder = tempfile::tempdir().unwrap();
-        Users { secrets: Secrets::make(folder.path()), _folder: folder }
+        Users { secrets: Secrets::make(folder.path()).unwrap(), _folder: folder }
     }
 
     fn of_redis(&self) -> Option<RedisUsers> {
-        Some(self.secrets.redis_users())
+        Some(self.secrets.redis_users().unwrap())
     }
 
     /// An address as each program is told it: `api`'s, and `workers`'.
     fn urls(&self, url: impl Fn(Option<(&str, &str)>) -> String) -> [String; 2] {
-        ["api", "workers"].map(|user| url(Some((user, &self.secrets.redis_password(user)))))
+        ["api", "workers"].map(|user| url(Some((user, &self.secrets.redis_password(user).unwrap()))))
     }
 }
 

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use demo::rights::{APP, OWNER, Secrets, prepare};
 use runtime::postgres::grant_rights;
 use sqlx::{AssertSqlSafe, PgPool};
 use stack::{as_role, fresh_database};
 
-use crate::shop::rights::{APP, OWNER, Secrets, prepare};
+use crate::shop::start_redis;
 
 /// What a person may want who came to own a program, and is refused.
 const REFUSED_BY_REDIS: [&[&str]; 12] = [
@@ -53,10 +54,10 @@ const REFUSED_BY_POSTGRES: [&str; 15] = [
 #[test]
 fn redis_refuses_what_the_programs_never_do() {
     let folder = tempfile::tempdir().unwrap();
-    let secrets = Secrets::make(folder.path());
-    let redis = secrets.start_redis();
+    let secrets = Secrets::make(folder.path()).unwrap();
+    let redis = start_redis(&secrets);
     for user in ["api", "workers"] {
-        let password = secrets.redis_password(user);
+        let password = secrets.redis_password(user).unwrap();
         assert_eq!(redis.command_as(user, &password, &["PING"]).unwrap(), "PONG");
         for command in REFUSED_BY_REDIS {
             let error = format!("{:#}", redis.command_as(user, &password, command).unwrap_err());
@@ -66,7 +67,7 @@ fn redis_refuses_what_the_programs_never_do() {
     }
     // What the queue of announced orders needs is nothing for the door.
     let push = ["RPUSH", "{core:apalis:queues:list}:order_sync:active", "x"];
-    let password = |user| secrets.redis_password(user);
+    let password = |user| secrets.redis_password(user).unwrap();
     redis.command_as("workers", &password("workers"), &push).unwrap();
     assert!(redis.command_as("api", &password("api"), &push).is_err());
     assert!(redis.command_as("default", "", &["PING"]).is_err(), "somebody came in without a password");
@@ -77,10 +78,10 @@ fn redis_refuses_what_the_programs_never_do() {
 fn what_a_program_wrote_is_there_after_a_restart() {
     const WRITE_TWO: &str = "redis.call('SET', KEYS[1], 'one') redis.call('SET', KEYS[2], 'two') return 'done'";
     let folder = tempfile::tempdir().unwrap();
-    let secrets = Secrets::make(folder.path());
-    let mut redis = secrets.start_redis();
+    let secrets = Secrets::make(folder.path()).unwrap();
+    let mut redis = start_redis(&secrets);
     let keys = ["{coupon}:a", "{coupon}:b"];
-    let password = secrets.redis_password("api");
+    let password = secrets.redis_password("api").unwrap();
     let script = redis.command_as("api", &password, &["SCRIPT", "LOAD", WRITE_TWO]).unwrap();
     let written = redis.command_as("api", &password, &["EVALSHA", &script, "2", keys[0], keys[1]]).unwrap();
     assert_eq!(written, "done");
@@ -121,7 +122,7 @@ fn the_line_may_call_what_its_scripts_call() {
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_refuses_what_the_programs_never_do() {
     let url = fresh_database();
-    prepare(&url).await;
+    prepare(&url).await.unwrap();
     let app = PgPool::connect(&as_role(&url, APP)).await.unwrap();
     for statement in REFUSED_BY_POSTGRES {
         let error = sqlx::query(statement).execute(&app).await.unwrap_err();

@@ -1,12 +1,12 @@
 //! Secrets that can be recognized, in programs for whom everything fails: no log, answer or metric has one of them.
 
+use demo::rights::{APP, prepare};
 use reqwest::{Client, Method};
 use serde_json::json;
 use stack::{Launch, as_role, free_port, fresh_database, wait_for, wait_for_async};
 
 use crate::mail_server::MailServer;
 use crate::receiver::{Answer, Receiver};
-use crate::shop::rights::{APP, prepare};
 use crate::shop::{DEADLINE, Shop, answer};
 
 /// What must not be seen: each secret has this in it, as it is written.
@@ -101,7 +101,7 @@ async fn no_secret_is_told_when_everything_fails() {
     let mails = MailServer::start().await;
     mails.let_nobody_in(true);
     let database = fresh_database();
-    prepare(&database).await;
+    prepare(&database).await.unwrap();
     let database_url = format!("{}&password=database-{MARK}", as_role(&database, APP));
     let jwt_secret = format!("a-key-of-tokens-{MARK}-{MARK}-{MARK}");
     let metrics = free_port();

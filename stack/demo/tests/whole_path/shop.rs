@@ -1,16 +1,14 @@
 //! Both programs with servers of their own, for tests that need the whole path. Several test programs share this file; each
 //! says at its top which of its crate's programs has both (`PROGRAM`).
 
-#[path = "rights.rs"]
-pub mod rights;
-
 use std::time::Duration;
 
+use demo::rights::{self, Secrets};
 use reqwest::{Client, Method, RequestBuilder};
 use runtime::fault_points::FOLDER_VARIABLE;
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use stack::{Launch, Process, Redis, as_role, free_port, fresh_database, wait_for_async};
+use stack::{Launch, Process, Redis, RedisOptions, as_role, free_port, fresh_database, wait_for_async};
 use tempfile::TempDir;
 
 /// For whatever should happen at once, on a machine that is busy with other tests.
@@ -29,7 +27,7 @@ pub struct Shop {
     pub http: Client,
     pub pool: PgPool,
     pub redis: Redis,
-    secrets: rights::Secrets,
+    secrets: Secrets,
     pub folder: TempDir,
 }
 
@@ -46,22 +44,22 @@ impl Shop {
     /// A shop whose programs are told more: both of them, and the workers alone.
     pub async fn open_told(both: &[(&str, &str)], more: &[(&str, &str)]) -> Shop {
         let database_url = fresh_database();
-        rights::prepare(&database_url).await;
+        rights::prepare(&database_url).await.unwrap();
         Shop::open_at(&database_url, &database_url, both, more).await
     }
 
     /// A shop in a database that is prepared: where the programs find it, and where tests look into it.
     pub async fn open_at(programs_url: &str, database_url: &str, both: &[(&str, &str)], more: &[(&str, &str)]) -> Shop {
         let folder = tempfile::tempdir().unwrap();
-        let secrets = rights::Secrets::make(folder.path());
-        let redis = secrets.start_redis();
+        let secrets = Secrets::make(folder.path()).unwrap();
+        let redis = start_redis(&secrets);
         let (port, metrics_port) = (free_port(), free_port());
         let program = |name: &str, user: &str| {
             Launch::new(crate::PROGRAM, folder.path().join(format!("{name}.log")))
                 .only_env()
                 .arg(name)
                 .env("DATABASE_URL", as_role(programs_url, rights::APP))
-                .env("REDIS_URL", redis.url_of(user, &secrets.redis_password(user)))
+                .env("REDIS_URL", redis.url_of(user, &secrets.redis_password(user).unwrap()))
                 .env(FOLDER_VARIABLE, folder.path())
         };
         let tell = |launch: Launch, told: &[(&str, &str)]| {
@@ -101,7 +99,7 @@ impl Shop {
 
     /// The password of a user of Redis: `api` or `workers`.
     pub fn redis_password(&self, user: &str) -> String {
-        self.secrets.redis_password(user)
+        self.secrets.redis_password(user).unwrap()
     }
 
     pub async fn wait_until_ready(&self) {
@@ -171,6 +169,11 @@ impl Drop for Shop {
             assert!(!log.contains("permission denied"), "Postgres refused what a program needs: {log}");
         }
     }
+}
+
+/// A Redis with the users of a shop.
+pub fn start_redis(secrets: &Secrets) -> Redis {
+    Redis::start(RedisOptions { users: Some(secrets.redis_users().unwrap()), ..RedisOptions::default() }).unwrap()
 }
 
 /// The status and the body of an answer; null where it has none.

@@ -2,32 +2,32 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use demo::rights::{APP, Secrets};
 use runtime::fault_points::FOLDER_VARIABLE;
 use sandbox::Sandbox;
 use stack::{Launch, free_port};
 
-use super::{ADMIN_TOKEN, Copy, LEASE, SYNC_SECRET, Wires};
+use super::{ADMIN_TOKEN, Copy, DATABASE, LEASE, SYNC_SECRET, Wires};
 
 pub(super) struct Launches<'a> {
     pub program: &'a Path,
     pub folder: &'a Path,
     pub wires: &'a Wires,
-    /// Postgres' own address, of which a wire takes the port's place.
-    pub url: String,
+    pub secrets: &'a Secrets,
     pub world: &'a Sandbox,
     pub more: &'a [(&'a str, String)],
 }
 
 impl Launches<'_> {
-    fn launch(&self, name: &str, number: usize, wire: usize, metrics_port: u16) -> Result<Launch> {
-        let redis = format!("redis://{}", self.wires.redis[wire].address);
-        let (before, after) = self.url.rsplit_once(':').context("Postgres' port")?;
-        let database = after.split_once('/').map_or("", |(_, database)| database);
-        let postgres = format!("{before}:{}/{database}", self.wires.postgres[wire].address.port());
+    /// With no more rights than in earnest.
+    fn launch(&self, user: &str, number: usize, wire: usize, metrics_port: u16) -> Result<Launch> {
+        let (name, password) = (format!("serve-{user}"), self.secrets.redis_password(user)?);
+        let redis = format!("redis://{user}:{password}@{}", self.wires.redis[wire].address);
+        let postgres = format!("postgres://{APP}@{}/{DATABASE}", self.wires.postgres[wire].address);
         let mut launch = Launch::new(self.program, self.folder.join(format!("{name}-{number}.log")))
             .only_env()
-            .arg(name)
+            .arg(&name)
             .env("DATABASE_URL", postgres)
             .env("REDIS_URL", redis)
             .env("METRICS_ADDR", format!("127.0.0.1:{metrics_port}"))
@@ -43,7 +43,7 @@ impl Launches<'_> {
     pub fn api(&self, number: usize, port: u16) -> Result<Copy> {
         let metrics_port = free_port();
         let launch = self
-            .launch("serve-api", number, 0, metrics_port)?
+            .launch("api", number, 0, metrics_port)?
             .env("API_ADDR", format!("127.0.0.1:{port}"))
             .env("AUTH_MODE", "off")
             .env("RATE_LIMIT_PER_USER", "off")
@@ -55,7 +55,7 @@ impl Launches<'_> {
     pub fn workers(&self, number: usize) -> Result<Copy> {
         let metrics_port = free_port();
         let launch = self
-            .launch("serve-workers", number, 1, metrics_port)?
+            .launch("workers", number, 1, metrics_port)?
             .env("ORDER_SYNC_URL", format!("http://{}/orders", self.wires.orders[0].address))
             .env("ORDER_SYNC_SECRET", SYNC_SECRET)
             .env("ORDER_SYNC_TIMEOUT", "2s")
