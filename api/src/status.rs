@@ -86,8 +86,11 @@ pub async fn look_up(state: &AppState, id: RequestId, caller: &Caller) -> Result
         None => Ok(Status::Unknown),
     };
     match in_line {
-        Ok(Status::Waiting { ticket, accepted_at_us, in_flight, position, envelope }) => {
+        Ok(Status::Waiting { ticket, accepted_at_us, in_flight, position, may_be_decided, envelope }) => {
             check_owner(caller, &envelope)?;
+            if may_be_decided && let Some(found) = archived(state, id, caller).await? {
+                return Ok(found);
+            }
             Ok(Found::Waiting(InLine {
                 request_id: id,
                 kind: group.kind,
@@ -99,11 +102,9 @@ pub async fn look_up(state: &AppState, id: RequestId, caller: &Caller) -> Result
         Ok(Status::Decided(receipt)) if !receipt.is_empty() => shown(decoded(&receipt)?, caller),
         // An outcome that was left open: Postgres knows whether it is settled by now.
         Ok(Status::Unknown | Status::Decided(_)) => archived(state, id, caller).await?.ok_or_else(unknown),
-        // What is final is known without the line, too.
-        Err(error) => match archived(state, id, caller).await {
-            Ok(Some(found)) => Ok(found),
-            _ => Err(error.into()),
-        },
+        // Postgres may know an outcome. But while its ack is still to come the line would say again that it waits, and what
+        // is final must stay so.
+        Err(error) => Err(error.into()),
     }
 }
 

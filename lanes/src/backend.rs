@@ -23,6 +23,7 @@ use apalis_core::{
 use futures::{FutureExt, future::BoxFuture};
 use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 use tower::{Layer, Service};
+use uuid::Uuid;
 
 use crate::{
     Acked, Batch, Claim, ClaimLimits, Decided, Error, Group, Lanes, Release,
@@ -97,6 +98,9 @@ pub struct LaneBackend {
     wake: Arc<Notify>,
     listener: JoinHandle<()>,
     state: State,
+    /// Names the claim that was not answered yet. Whoever was not heard asks again with the same name, so that a batch which
+    /// was leased without our knowing is neither held until its lease ends nor blamed for that.
+    unanswered: Option<Uuid>,
     /// Whether the last claim failed, so that an outage is told once and not at every try.
     failing: bool,
     config: (),
@@ -108,12 +112,13 @@ impl LaneBackend {
         let wake = Arc::new(Notify::new());
         let (link, group, notify) = (lanes.link().clone(), lanes.group().clone(), Arc::clone(&wake));
         let listener = tokio::spawn(async move { listen_wake(&link, &group, || notify.notify_one()).await });
-        Self { lanes, options, wake, listener, state: State::Idle, failing: false, config: () }
+        Self { lanes, options, wake, listener, state: State::Idle, unanswered: None, failing: false, config: () }
     }
 
-    fn claiming(&self) -> State {
+    fn claiming(&mut self) -> State {
         let (lanes, limits) = (self.lanes.clone(), self.options.limits);
-        State::Claiming(async move { lanes.claim(limits).await }.boxed().into())
+        let token = *self.unanswered.get_or_insert_with(Uuid::now_v7);
+        State::Claiming(async move { lanes.claim_as(token, limits).await }.boxed().into())
     }
 
     /// Sleeps until somebody is ready, or a lease ends whose owner may be dead.
@@ -123,6 +128,21 @@ impl LaneBackend {
             async move {
                 // Woken or not: the next claim tells.
                 let _ = tokio::time::timeout(longest, wake.notified()).await;
+            }
+            .boxed()
+            .into(),
+        )
+    }
+
+    /// Gives back whatever was leased under this name; nothing, perhaps.
+    fn releasing(&self, token: Uuid) -> State {
+        let lanes = self.lanes.clone();
+        State::Releasing(
+            async move {
+                if let Err(error) = lanes.release(token, Release::Unchanged).await {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(group = %lanes.group(), error, "releasing a claim failed; its lease will end");
+                }
             }
             .boxed()
             .into(),
@@ -166,6 +186,7 @@ impl Backend for LaneBackend {
                         if std::mem::take(&mut self.failing) {
                             tracing::info!(group = %self.lanes.group(), "claiming works again");
                         }
+                        self.unanswered = None;
                         self.options.observer.claimed(self.lanes.group(), &claim);
                         if let Some(batch) = claim.batch {
                             self.state = State::Idle;
@@ -196,15 +217,17 @@ impl Backend for LaneBackend {
     fn poll_close(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), BackendError>> {
         loop {
             let next = match &mut self.state {
-                State::Idle | State::Sleeping(_) => return Poll::Ready(Ok(())),
+                State::Idle | State::Sleeping(_) => match self.unanswered.take() {
+                    None => return Poll::Ready(Ok(())),
+                    Some(token) => self.releasing(token),
+                },
                 State::Claiming(claim) => match claim.poll_unpin(cx) {
                     Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Ok(Claim { batch: Some(batch), .. })) => {
-                        let lanes = self.lanes.clone();
-                        State::Releasing(
-                            async move { give_back(&lanes, &batch, Release::Unchanged).await }.boxed().into(),
-                        )
+                    Poll::Ready(Ok(Claim { batch: None, .. })) => {
+                        self.unanswered = None;
+                        State::Idle
                     }
+                    // It may have leased a batch, whether it was answered or not.
                     Poll::Ready(_) => State::Idle,
                 },
                 State::Releasing(release) => match release.poll_unpin(cx) {

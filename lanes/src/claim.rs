@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     Error, Group, IdempotencyKey, Lanes,
+    limits::LEASE_MAX,
     script::{CLAIM, REAP, RENEW, Reader, milliseconds},
 };
 
@@ -74,13 +75,25 @@ impl Lanes {
     ///
     /// # Errors
     /// When Redis cannot be reached or does not answer in time. A batch may then be leased without anybody knowing of
-    /// it; its lease will expire.
+    /// it; its lease will expire, unless [`Lanes::claim_as`] asks again.
     pub async fn claim(&self, limits: ClaimLimits) -> Result<Claim, Error> {
-        let token = Uuid::now_v7();
+        self.claim_as(Uuid::now_v7(), limits).await
+    }
+
+    /// The same under a name for the lease. Whoever did not hear the answer asks again with the same one, and gets the batch
+    /// that was leased then, if it still is.
+    ///
+    /// # Errors
+    /// As [`Lanes::claim`].
+    ///
+    /// # Panics
+    /// When the lease is longer than [`LEASE_MAX`].
+    pub async fn claim_as(&self, token: Uuid, limits: ClaimLimits) -> Result<Claim, Error> {
+        assert!(limits.lease <= LEASE_MAX, "a lease of {:?}", limits.lease);
         let value = self
             .run(&CLAIM, |call| {
                 call.arg(token.to_string()).arg(milliseconds(limits.lease));
-                call.arg(limits.commands_max).arg(limits.entries_max);
+                call.arg(limits.commands_max).arg(limits.entries_max).arg(milliseconds(LEASE_MAX));
             })
             .await?;
         let reply = Reader::new(&CLAIM, &value);
@@ -130,7 +143,7 @@ impl Lanes {
     pub async fn reap(&self, batches_max: usize) -> Result<u64, Error> {
         let value = self
             .run(&REAP, |call| {
-                call.arg(batches_max);
+                call.arg(batches_max).arg(milliseconds(LEASE_MAX));
             })
             .await?;
         Reader::new(&REAP, &value).count()

@@ -75,6 +75,10 @@ pub const HELD_COMMANDS_MAX: usize = 10_000;
 /// that commit while the archive is being asked.
 pub const SEED_MARGIN_TICKETS: u64 = 100_000;
 
+/// A lease that ends later than this from now was not made by this clock: longer than any lease by more than the clocks of
+/// two servers that follow each other differ.
+pub const LEASE_MAX: Duration = Duration::from_secs(120);
+
 /// A renewal comes when this part of the lease has passed.
 pub const RENEWALS_PER_LEASE: u32 = 3;
 

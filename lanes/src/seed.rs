@@ -19,7 +19,7 @@ pub struct Seeded {
 
 impl Lanes {
     /// Raises the counter above the floor if it is missing or below it, and once after another server took over, because
-    /// it may not have heard of the last tickets that were given. Pauses are restored only where the counter was missing:
+    /// it may not have heard of the last tickets that were given. In both cases pauses become what the archive says;
     /// otherwise Redis knows them.
     #[expect(clippy::disallowed_methods, reason = "the verbs of this crate are where scripts are called")]
     pub(crate) async fn seed_on(

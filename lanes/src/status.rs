@@ -22,6 +22,8 @@ pub enum Status {
         in_flight: bool,
         /// Commands ahead on the longest of its lanes.
         position: u64,
+        /// Whether the archive may hold an outcome nevertheless: another Redis took over since, and may not have heard of it.
+        may_be_decided: bool,
         /// What was appended.
         envelope: Vec<u8>,
     },
@@ -51,6 +53,7 @@ impl Lanes {
                 accepted_at_us: reply.at(2)?.parsed()?,
                 in_flight: reply.at(3)?.integer()? == 1,
                 position: reply.at(4)?.count()?,
+                may_be_decided: reply.at(6)?.integer()? == 1,
                 envelope: reply.at(5)?.bytes()?.to_vec(),
             }),
             _ => Err(reply.unreadable()),

@@ -146,6 +146,7 @@ const _: () = {
     assert!(lanes::limits::RESPONSE_TIMEOUT.as_secs() < LANE_LEASE_DEFAULT_SECONDS / 3);
     assert!(LANE_LEASE_MIN_SECONDS <= LANE_LEASE_DEFAULT_SECONDS);
     assert!(LANE_LEASE_DEFAULT_SECONDS <= LANE_LEASE_MAX_SECONDS);
+    assert!(2 * LANE_LEASE_MAX_SECONDS <= lanes::limits::LEASE_MAX.as_secs());
     assert!(LANE_BATCH_DEFAULT_COMMANDS <= LANE_BATCH_MAX_COMMANDS);
     // Redis' Lua cannot spread 8,000 values over a call; a batch that fits needs no chunks.
     assert!(LANE_BATCH_MAX_COMMANDS < 8_000);

@@ -84,17 +84,17 @@ fn tell(batch: &Batch, took: Duration, fault: Option<&BatchFault>) {
 impl Shop {
     /// Decides a batch, again if somebody else decided part of it meanwhile.
     pub(crate) async fn decide_batch(&self, batch: &Batch) -> Result<Decided, BatchFault> {
-        if self.parks(batch) {
-            if self.is_pending_charge(batch).await? {
-                // Its money may have been taken, so nobody can say that it failed.
-                return Ok(Decided { outcomes: vec![Vec::new()], gates: Vec::new() });
-            }
-            if self.holds_instead_of_parking(batch).await? {
-                return Err(BatchFault::GroupHeld);
-            }
-        }
         let mut lease_is_ours = false;
         for _ in 0..DECIDE_TRIES_MAX {
+            if self.parks(batch) {
+                if self.is_pending_charge(batch).await? {
+                    // Its money may have been taken, so nobody can say that it failed.
+                    return Ok(Decided { outcomes: vec![Vec::new()], gates: Vec::new() });
+                }
+                if self.holds_instead_of_parking(batch).await? {
+                    return Err(BatchFault::GroupHeld);
+                }
+            }
             match self.decide_once(batch, lease_is_ours).await {
                 // Ours or not, the next try finds the outcome that was in the way.
                 Err(BatchFault::DecidedMeanwhile { .. }) => {}
@@ -132,6 +132,14 @@ impl Shop {
         let lanes: BTreeSet<&str> = batch.entries.iter().flat_map(|entry| &entry.lanes).map(String::as_str).collect();
         let locked = store::lock(&mut transaction, &lanes).await?;
         reached(Point::HoldingLocks);
+        if let Some(user) = commands.user_of_parked() {
+            // A charge begins under this lock. One that began since we looked is not ours to end, and after us none can: its
+            // ticket comes too late.
+            store::lock_charges_of(&mut transaction, user).await?;
+            if store::is_pending_charge(&mut transaction, batch.entries[0].id).await? {
+                return Err(BatchFault::DecidedMeanwhile { source: None });
+            }
+        }
         let earlier = store::earlier(&mut transaction, &commands.ids(), &commands.keys()).await?;
         let sorted = sort_out(batch, &commands.keys, &earlier);
         if sorted.nothing_to_decide() {
@@ -295,6 +303,11 @@ impl Commands {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whose command is parked, where it could be read.
+    fn user_of_parked(&self) -> Option<&UserId> {
+        self.parked.as_ref().and(self.users.first()).and_then(Option::as_ref)
     }
 
     fn ids(&self) -> Vec<uuid::Uuid> {

@@ -182,7 +182,12 @@ impl Shop {
         if matches!(fault, BatchFault::Store(StoreError::Postgres { .. }) | BatchFault::NoAnswer) {
             metrics::postgres_errors(kind.as_str()).increment(1);
         }
-        let release = if ran_too_long(fault) { Release::Smaller } else { Release::Unchanged };
+        // What took too long may have been too much at once, or somebody holds a row of it; and a row that cannot be read, or
+        // not be changed, is one command's. Whoever does not need that row must not wait for it.
+        let release = match kind {
+            Fault::TimedOut | Fault::Other => Release::Smaller,
+            Fault::Transient | Fault::Data => Release::Unchanged,
+        };
         let pause = self.faults.rest();
         tracing::warn!(group, batch = %batch.token, error = chain(fault), ?release, ?pause, "{group}: a batch was given back");
         BatchEnd::Released { release, pause }
@@ -231,19 +236,5 @@ impl Shop {
         self.lanes_of(&batch.group).pause(&Lane::whole_group()).await?;
         tracing::error!(group, "{group} is held: too many of its commands could not be decided");
         Ok(true)
-    }
-}
-
-/// Whether a time-out ended it: it was too much at once, or somebody holds a row of it, for which those who do not need
-/// that row must not wait.
-fn ran_too_long(fault: &BatchFault) -> bool {
-    const QUERY_CANCELED: &str = "57014";
-    const LOCK_NOT_AVAILABLE: &str = "55P03";
-    match fault {
-        BatchFault::Store(StoreError::Postgres { source, .. }) => source
-            .as_database_error()
-            .and_then(|error| error.code())
-            .is_some_and(|code| code == QUERY_CANCELED || code == LOCK_NOT_AVAILABLE),
-        _ => false,
     }
 }

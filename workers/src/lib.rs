@@ -142,7 +142,7 @@ fn parts(
     let order_sync = OrderSync::new(&config.sync, allow_private_http, pool.clone(), shutdown.clone())?;
     let smtp = config.mails.smtp_url.as_ref().filter(|url| !url.expose().is_empty());
     let mailer = smtp.map(|url| Mailer::new(url, &config.mails.mail_from)).transpose()?;
-    let alerts = Alerts::new(&config.alerts, allow_private_http, pool.clone(), mailer.clone())?;
+    let alerts = Alerts::new(&config.alerts, allow_private_http, pool.clone(), mailer.clone(), shutdown.clone())?;
     let mails = Mails::new(pool.clone(), mailer, shutdown.clone());
     let retention = config.retention.request_retention;
     Ok(cron::Parts { pool: pool.clone(), popular, retention, order_sync, alerts, mails, settlement })

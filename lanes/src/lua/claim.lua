@@ -1,6 +1,6 @@
 -- Leases a batch to a worker: ready commands oldest first, then whoever becomes first once those are gone.
 --
--- ARGV: token, lease in ms, most commands, most lane entries
+-- ARGV: token, lease in ms, most commands, most lane entries, the longest lease in ms
 -- Reply: {expired leases given back, ms until the next lease ends or -1, failures of a lone command or -1 if it was never blamed, now in µs,
 --         1 if the batch is one of suspects, id, record, id, record, …}
 local token, lease_ms = ARGV[1], tonumber(ARGV[2])
@@ -8,11 +8,13 @@ local room, entry_room = tonumber(ARGV[3]), tonumber(ARGV[4])
 local now = now_us()
 local now_ms = math.floor(now / 1000)
 
--- An expired lease is a release, done by whoever notices. It counts as a failure: a command that kills its worker
--- must not get a fresh start every time.
+-- Whoever comes again with a token did not hear the answer to an earlier claim: the batch is there, and nobody had it in hand.
+local unheard = call('ZSCORE', LEASES, token)
+if unheard then call('ZADD', LEASES, now_ms + lease_ms, token) end
+
+-- An expired lease is a release, done by whoever notices.
 local EXPIRED_MAX = 16
-local expired = call('ZRANGEBYSCORE', LEASES, '-inf', now_ms, 'LIMIT', 0, EXPIRED_MAX)
-for _, late in ipairs(expired) do give_back(late, true, true) end
+local expired = give_back_expired(now_ms, tonumber(ARGV[5]), EXPIRED_MAX)
 
 local function next_deadline()
   local first = call('ZRANGE', LEASES, 0, 0, 'WITHSCORES')[2]
@@ -21,16 +23,16 @@ end
 
 local function nothing()
   call('SET', IDLE, '1')
-  return {#expired, next_deadline(), -1, whole(now), 0}
+  return {expired, next_deadline(), -1, whole(now), 0}
 end
 
-if call('SISMEMBER', PAUSED, '*') == 1 then return nothing() end
+if not unheard and call('SISMEMBER', PAUSED, '*') == 1 then return nothing() end
 
 -- Suspects fly one batch at a time, so that a crash can be blamed on the right one; the oldest goes first. After a flight
 -- that failed it is the next one's turn, so that one that fails again and again does not ground all others.
 local source, suspects, skipped = READY, false, 0
 local oldest_suspect = call('ZRANGE', SUSPECTS, 0, 0, 'WITHSCORES')[2]
-if oldest_suspect and call('EXISTS', SUSPECT) == 0 then
+if not unheard and oldest_suspect and call('EXISTS', SUSPECT) == 0 then
   local oldest_ready = call('ZRANGE', READY, 0, 0, 'WITHSCORES')[2]
   if not oldest_ready or tonumber(oldest_suspect) < tonumber(oldest_ready) then source, suspects = SUSPECTS, true end
   local turn = suspects and call('GET', TURN)
@@ -175,23 +177,30 @@ local function read_records()
   end
 end
 
-take_ready()
-if #members == 0 then return nothing() end
-if call('EXISTS', WAITING) == 1 then take_followers() else take_followers_of_one_lane() end
-read_records()
+if unheard then
+  members = call('SMEMBERS', batch_key(token))
+  for i = 1, #members do records[i] = false end
+  suspects = call('GET', SUSPECT) == token
+  read_records()
+else
+  take_ready()
+  if #members == 0 then return nothing() end
+  if call('EXISTS', WAITING) == 1 then take_followers() else take_followers_of_one_lane() end
+  read_records()
 
-in_chunks('ZREM', source, heads)
-in_chunks('SADD', batch_key(token), members)
-call('ZADD', LEASES, now_ms + lease_ms, token)
-if suspects then
-  call('SET', SUSPECT, token)
-  call('SET', TURN, string.match(records[1], '^%d+'))
+  in_chunks('ZREM', source, heads)
+  in_chunks('SADD', batch_key(token), members)
+  call('ZADD', LEASES, now_ms + lease_ms, token)
+  if suspects then
+    call('SET', SUSPECT, token)
+    call('SET', TURN, string.match(records[1], '^%d+'))
+  end
 end
 wake()
 
 local alone = -1
 if #members == 1 and any_failures then alone = tonumber(call('HGET', ALONE, members[1]) or -1) end
-local reply = {#expired, next_deadline(), alone, whole(now), suspects and 1 or 0}
+local reply = {expired, next_deadline(), alone, whole(now), suspects and 1 or 0}
 for i, id in ipairs(members) do
   reply[#reply + 1] = id
   reply[#reply + 1] = records[i]

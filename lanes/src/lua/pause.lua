@@ -3,15 +3,9 @@
 -- ARGV: lane, most commands to count
 -- Reply: how many commands are held by it: those in the lane, and whoever stands behind one of them elsewhere.
 local lane, count_max = ARGV[1], tonumber(ARGV[2])
-call('SADD', PAUSED, lane)
+hold_lane(lane)
 local claimed = in_flight_count()
 if lane == '*' then return math.min(count_max, call('ZCARD', LINE) - claimed) end
-
-local first = call('ZRANGE', lane_key(lane), 0, 0)[1]
-if first then
-  call('ZREM', READY, first)
-  call('ZREM', SUSPECTS, first)
-end
 
 -- Walks the lanes from here to everybody behind. `seen_from` is the rank from which a lane was walked already.
 local held, count, todo = {}, 0, {}

@@ -5,7 +5,8 @@
 local call = redis.call
 local prefix = KEYS[1]
 
-local COUNTER = prefix .. 'counter'   -- hash: ticket, the last one given; clock, the last acceptedAt in microseconds
+local COUNTER = prefix .. 'counter'   -- hash: ticket, the last one given; clock, the last acceptedAt in microseconds; take_over, the last one;
+                                      -- unsure, the last ticket that may have been decided before it
 local LINE = prefix .. 'line'         -- sorted set by ticket: every command without an outcome
 local RECORDS = prefix .. 'records'   -- hash: command without an outcome -> its record
 local LENGTHS = prefix .. 'lengths'   -- sorted set: lane -> number of commands in it
@@ -139,6 +140,31 @@ local function offer(ids, tickets, lanes)
   offered = offered or #ready + #suspects > 0
 end
 
+-- From now on nobody who stands in the lane is given to a worker. Only who is first in a lane can be ready.
+local function hold_lane(lane)
+  call('SADD', PAUSED, lane)
+  any_paused = true
+  local first = call('ZRANGE', lane_key(lane), 0, 0)[1]
+  if first then
+    call('ZREM', READY, first)
+    call('ZREM', SUSPECTS, first)
+  end
+end
+
+-- Ends that. Answers whether the lane was held.
+local function free_lane(lane)
+  local was_held = call('SREM', PAUSED, lane)
+  if lane == '*' then
+    offered = true
+    return was_held
+  end
+  local first = call('ZRANGE', lane_key(lane), 0, 0, 'WITHSCORES')
+  if first[1] and call('HEXISTS', WAITING, first[1]) == 0 and not in_flight(first[1]) then
+    offer({first[1]}, {first[2]})
+  end
+  return was_held
+end
+
 local function in_flight_count()
   local count = 0
   for _, token in ipairs(call('ZRANGE', LEASES, 0, -1)) do count = count + call('SCARD', batch_key(token)) end
@@ -188,6 +214,17 @@ local function give_back(token, failed, blame)
     end
   end
   offer(ids, tickets, lanes)
+end
+
+-- Gives back batches whose lease has ended, at most so many, and answers how many. That counts as a failure: a command that
+-- kills its worker must not get a fresh start every time. A lease that ends later than any can was made by a clock that has
+-- been put back since; nobody is to blame for it.
+local function give_back_expired(now_ms, lease_max_ms, count_max)
+  local late = call('ZRANGEBYSCORE', LEASES, '-inf', now_ms, 'LIMIT', 0, count_max)
+  for _, token in ipairs(late) do give_back(token, true, true) end
+  local impossible = call('ZRANGEBYSCORE', LEASES, '(' .. whole(now_ms + lease_max_ms), '+inf', 'LIMIT', 0, count_max)
+  for _, token in ipairs(impossible) do give_back(token, false, false) end
+  return #late + #impossible
 end
 
 -- A gate is two numbers, each only ever raised, so that a late message can neither close an opened gate nor open a

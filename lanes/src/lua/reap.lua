@@ -1,5 +1,4 @@
--- Gives back every batch whose lease has expired. ARGV: most batches. Reply: how many.
-local expired = call('ZRANGEBYSCORE', LEASES, '-inf', math.floor(now_us() / 1000), 'LIMIT', 0, tonumber(ARGV[1]))
-for _, token in ipairs(expired) do give_back(token, true, true) end
+-- Gives back every batch whose lease has expired. ARGV: most batches, the longest lease in ms. Reply: how many.
+local expired = give_back_expired(math.floor(now_us() / 1000), tonumber(ARGV[2]), tonumber(ARGV[1]))
 wake()
-return #expired
+return expired

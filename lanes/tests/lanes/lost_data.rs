@@ -3,7 +3,7 @@
 use std::fs;
 
 use lanes::{Acked, Error, Release, Status, limits::SEED_MARGIN_TICKETS};
-use stack::wait_for_async;
+use stack::{Redis, RedisOptions, wait_for, wait_for_async};
 
 use crate::support::*;
 
@@ -82,6 +82,65 @@ async fn without_the_archive_no_ticket_is_given() {
 /// Whoever waited for the same attempt to connect is told the same, so the error is a shared one.
 fn is_of_the_archive(error: &Error) -> bool {
     matches!(error, Error::Shared(shared) if matches!(**shared, Error::Archive { .. }))
+}
+
+/// What the old master did last is unknown to the new one: an ack, the end of a pause, and the beginning of another.
+#[tokio::test]
+async fn a_server_that_takes_over_learns_what_it_had_not_heard_of() {
+    let line = line();
+    let lanes = &line.lanes;
+    let (decided, _) = accepted(lanes, &["a"]).await;
+    let (waiting, _) = accepted(lanes, &["b"]).await;
+    let (freed, _) = accepted(lanes, &["freed"]).await;
+    let (held, _) = accepted(lanes, &["held"]).await;
+    lanes.pause(&lane("freed")).await.unwrap();
+    let batch = claimed(lanes, 1).await;
+    assert_eq!(ids(&batch), [decided]);
+
+    let port = line.redis.port().to_string();
+    let extra = ["--replicaof", "127.0.0.1", &port, "--repl-diskless-sync-delay", "0"].map(str::to_owned).to_vec();
+    let second = Redis::start(RedisOptions { extra, ..RedisOptions::default() }).unwrap();
+    let count = || second.command(&["ZCARD", "{test}:line"]).is_ok_and(|count| count == "4");
+    wait_for("the replica to have it all", DEADLINE, || count().then_some(()));
+    second.command(&["REPLICAOF", "NO", "ONE"]).unwrap();
+
+    ack(lanes, &batch).await;
+    lanes.resume(&lane("freed")).await.unwrap();
+    lanes.pause(&lane("held")).await.unwrap();
+    line.archive.set(lanes.group(), 1, &["held"]);
+
+    let lanes = lanes_on(&second.url(), "test", 1_000, &line.archive);
+    let (newcomer, _) = accepted(&lanes, &["c"]).await;
+    assert_eq!(lanes.depth(0).await.unwrap().paused, ["held"]);
+    let mut unsure = Vec::new();
+    for id in [decided, waiting, freed, held, newcomer] {
+        match lanes.status(id).await.unwrap() {
+            Status::Waiting { may_be_decided, .. } => unsure.push(may_be_decided),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(unsure, [true, true, true, true, false]);
+    assert_eq!(ids(&claimed(&lanes, 100).await), [waiting, freed, newcomer]);
+    assert!(lanes.release(batch.token, Release::Unchanged).await.unwrap());
+    assert_eq!(ids(&claimed(&lanes, 100).await), [decided]);
+    assert!(lanes.resume(&lane("held")).await.unwrap());
+    assert_eq!(ids(&claimed(&lanes, 100).await), [held]);
+}
+
+/// A Redis whose clock was an hour ahead, and is put right while a batch is leased to a worker that died.
+#[tokio::test]
+async fn a_lease_of_a_clock_that_was_put_back_ends_and_blames_nobody() {
+    let line = line();
+    let (id, _) = accepted(&line.lanes, &["a"]).await;
+    let batch = claimed(&line.lanes, 1).await;
+    let end: u64 = line.redis.command(&["ZSCORE", "{test}:leases", &batch.token.to_string()]).unwrap().parse().unwrap();
+    let hour_ms = 3_600_000;
+    let ahead = (end + hour_ms).to_string();
+    line.redis.command(&["ZADD", "{test}:leases", &ahead, &batch.token.to_string()]).unwrap();
+    let claim = line.lanes.claim(at_most(10)).await.unwrap();
+    assert_eq!(claim.expired, 1);
+    let again = claim.batch.unwrap();
+    assert_eq!((ids(&again), again.blamed, again.suspect), (vec![id], false, false));
 }
 
 /// One row: the counter is put back to this while five wait with the tickets 6 to 10.

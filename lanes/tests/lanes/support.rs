@@ -12,7 +12,8 @@ use std::{
 use futures::{FutureExt, future::BoxFuture};
 use lanes::{
     Acked, Append, Appended, Archive, ArchiveError, Batch, ClaimLimits, Decided, Depth, Floor, Group, IdempotencyKey,
-    Lane, Lanes, LineLimits, Link, Status, limits::APPEND_COMMANDS_MAX,
+    Lane, Lanes, LineLimits, Link, Status,
+    limits::{APPEND_COMMANDS_MAX, LEASE_MAX},
 };
 use stack::{Redis, RedisOptions};
 use uuid::Uuid;
@@ -21,7 +22,7 @@ use uuid::Uuid;
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A lease that no test outlives.
-pub const LONG_LEASE: Duration = Duration::from_secs(600);
+pub const LONG_LEASE: Duration = LEASE_MAX;
 
 /// What Postgres is to the shop: it knows the highest decided ticket and the pauses, and may fail.
 #[derive(Default)]

@@ -1,6 +1,6 @@
 //! A batch that fails comes back as a quarter, until the culprit is alone and only it is blamed.
 
-use lanes::{Batch, Lanes, Release};
+use lanes::{Batch, Lane, Lanes, Release};
 use uuid::Uuid;
 
 use crate::support::*;
@@ -38,6 +38,42 @@ fn blamed_until_given_up(batch: &Batch) -> Option<Release> {
 }
 
 /// One row: how many stand in one lane, which of them break, and the sizes of all batches.
+/// A claim whose answer was lost, and that is sent again, whether its lease has ended meanwhile or not.
+#[tokio::test]
+async fn a_claim_that_is_asked_for_again_is_the_same_batch() {
+    let line = line();
+    let crowd = crowd(&line.lanes, 3, |i| vec![format!("lane{i}")]).await;
+    let token = Uuid::now_v7();
+    let claim = async |commands_max| line.lanes.claim_as(token, at_most(commands_max)).await.unwrap();
+    let first = claim(2).await.batch.unwrap();
+    assert_eq!((first.token, ids(&first)), (token, crowd[..2].to_vec()));
+    line.lanes.pause(&Lane::whole_group()).await.unwrap();
+    for _ in 0..4 {
+        expire_all(&line);
+        let again = claim(100).await;
+        assert_eq!((again.expired, &again.batch.unwrap().entries), (0, &first.entries));
+    }
+    line.lanes.resume(&Lane::whole_group()).await.unwrap();
+    assert_eq!(ids(&claimed(&line.lanes, 100).await), crowd[2..]);
+    ack(&line.lanes, &first).await;
+    nobody_ready(&line.lanes).await;
+}
+
+/// The same for a command that flies alone because its batch failed.
+#[tokio::test]
+async fn a_suspect_whose_claim_is_asked_for_again_is_not_blamed() {
+    let line = line();
+    let (id, _) = accepted(&line.lanes, &["a"]).await;
+    let failed = claimed(&line.lanes, 1).await;
+    line.lanes.release(failed.token, Release::Blamed).await.unwrap();
+    let token = Uuid::now_v7();
+    for _ in 0..5 {
+        let batch = line.lanes.claim_as(token, at_most(1)).await.unwrap().batch.unwrap();
+        assert_eq!((ids(&batch), batch.suspect, batch.failures_alone), (vec![id], true, 1));
+        expire_all(&line);
+    }
+}
+
 #[tokio::test]
 async fn a_failed_batch_shrinks_until_the_culprit_is_alone() {
     let rows: &[(usize, &[usize], &[usize])] = &[

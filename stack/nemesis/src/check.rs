@@ -36,7 +36,7 @@ const WATCH: &str = "
     create trigger watched after update on products for each row
       when (new.last_ticket <= old.last_ticket and new.stocked = old.stocked) execute function watch_write();
     create trigger watched after update on users for each row
-      when (new.last_ticket <= old.last_ticket and new.balance <= old.balance) execute function watch_write();";
+      when (new.last_ticket < old.last_ticket or new.last_ticket = old.last_ticket and new.balance <= old.balance) execute function watch_write();";
 
 /// How Postgres and Redis say that a role or a user may not do what it tried.
 const REFUSALS: [&str; 2] = ["permission denied", "NOPERM"];

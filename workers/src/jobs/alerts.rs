@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use chrono::{DateTime, Utc};
 use reqwest::header::HeaderMap;
 use runtime::config::AlertArgs;
 use runtime::metrics::{self, alert_kind};
 use runtime::postgres::{Transaction, alone};
 use serde_json::{Map, Value, json};
 use sqlx::{PgConnection, PgPool};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{answered, doubled};
+use super::{answered, doubled, noted};
 use crate::clients::http::Target;
 use crate::clients::mail::{Mail, Mailer};
 
@@ -170,12 +172,15 @@ struct Shared {
     pool: PgPool,
     webhook: Option<Target>,
     mail: Option<(Mailer, String)>,
+    shutdown: CancellationToken,
 }
 
 /// An alert that is ours to send for a while.
 #[derive(sqlx::FromRow)]
 struct Claimed {
     alert_id: Uuid,
+    /// Until when it is ours; the next claim has another end.
+    claimed_until: DateTime<Utc>,
     attempts: i32,
     kind: String,
     text: String,
@@ -192,6 +197,7 @@ impl Alerts {
         allow_private_http: bool,
         pool: PgPool,
         mailer: Option<Mailer>,
+        shutdown: CancellationToken,
     ) -> anyhow::Result<Alerts> {
         let url = args.alert_webhook_url.as_ref().map(|url| url.expose()).filter(|url| !url.is_empty());
         let webhook = url.map(|url| Target::new(url, SEND_MAX, allow_private_http)).transpose();
@@ -201,7 +207,8 @@ impl Alerts {
             (None, Some(_)) => anyhow::bail!("ALERT_EMAIL needs SMTP_URL"),
             (_, None) => None,
         };
-        Ok(Alerts(Arc::new(Shared { pool, webhook: webhook.context("ALERT_WEBHOOK_URL")?, mail })))
+        let webhook = webhook.context("ALERT_WEBHOOK_URL")?;
+        Ok(Alerts(Arc::new(Shared { pool, webhook, mail, shutdown })))
     }
 
     /// Sends every alert that is due.
@@ -259,11 +266,12 @@ impl Alerts {
         answered(self.add_new(channel)).await?;
         let claimed = answered(self.claim_due(channel)).await?;
         for alert in &claimed {
-            if began.elapsed() > SWEEP_MAX {
+            // What has been begun is finished: an alert that is cut off is sent twice.
+            if began.elapsed() > SWEEP_MAX || self.0.shutdown.is_cancelled() {
                 break;
             }
             let error = if channel == WEBHOOK { self.post(alert).await } else { self.mail(alert).await };
-            answered(self.note(alert, channel, error)).await?;
+            noted(|| self.note(alert, channel, error.as_deref())).await?;
         }
         answered(self.give_back(&claimed, channel)).await
     }
@@ -282,7 +290,7 @@ impl Alerts {
         mailer.send(mail).await.err().map(|error| error.in_words().to_owned())
     }
 
-    /// Those that were not sent are due again at once.
+    /// Those that were not sent are due again at once, unless somebody else has claimed them.
     async fn give_back(&self, claimed: &[Claimed], channel: &str) -> anyhow::Result<()> {
         if claimed.is_empty() {
             return Ok(());
@@ -290,10 +298,11 @@ impl Alerts {
         sqlx::query(
             "update alert_deliveries
                 set claimed_until = null
-              where alert_id = any($1) and channel = $2 and claimed_until is not null",
+              where alert_id = any($1) and channel = $2 and claimed_until = $3",
         )
         .bind(claimed.iter().map(|alert| alert.alert_id).collect::<Vec<_>>())
         .bind(channel)
+        .bind(claimed.first().map(|alert| alert.claimed_until))
         .execute(alone(&self.0.pool))
         .await
         .context("giving alerts back")?;
@@ -337,12 +346,12 @@ impl Alerts {
              ),
              claimed as (
                update alert_deliveries
-                  set claimed_until = clock_timestamp() + make_interval(secs => $3)
+                  set claimed_until = now() + make_interval(secs => $3)
                  from due
                 where alert_deliveries.alert_id = due.alert_id and channel = $1
-               returning alert_deliveries.alert_id, attempts
+               returning alert_deliveries.alert_id, claimed_until, attempts
              )
-             select alert_id, attempts, kind, text, details from claimed join alerts using (alert_id)",
+             select alert_id, claimed_until, attempts, kind, text, details from claimed join alerts using (alert_id)",
         )
         .bind(channel)
         .bind(SENT_TOGETHER_MAX)
@@ -352,7 +361,8 @@ impl Alerts {
         .context("claiming alerts that are due")
     }
 
-    async fn note(&self, alert: &Claimed, channel: &str, error: Option<String>) -> anyhow::Result<()> {
+    /// When our claim has run out, somebody else may be sending it or have sent it: then it only counts that it was taken.
+    async fn note(&self, alert: &Claimed, channel: &str, error: Option<&str>) -> anyhow::Result<()> {
         sqlx::query(
             "update alert_deliveries
                 set attempts = attempts + 1,
@@ -360,12 +370,14 @@ impl Alerts {
                     last_error = $3,
                     delivered_at = case when $3 is null then clock_timestamp() end,
                     next_attempt_at = clock_timestamp() + make_interval(secs => $4)
-              where alert_id = $1 and channel = $2 and delivered_at is null",
+              where alert_id = $1 and channel = $2 and delivered_at is null
+                and ($3 is null or claimed_until = $5)",
         )
         .bind(alert.alert_id)
         .bind(channel)
-        .bind(&error)
+        .bind(error)
         .bind(doubled(FIRST_PAUSE, alert.attempts, LONGEST_PAUSE).as_secs_f64())
+        .bind(alert.claimed_until)
         .execute(alone(&self.0.pool))
         .await
         .context("noting what came of an alert")?;

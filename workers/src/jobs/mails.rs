@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use chrono::{DateTime, Utc};
 use runtime::postgres::{Timeouts, Transaction, alone, begin};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{answered, doubled};
+use super::{answered, doubled, noted};
 use crate::clients::mail::{Mail, MailError, Mailer};
 
 /// Registrations that one transaction turns into mails.
@@ -55,6 +56,8 @@ struct Shared {
 #[derive(sqlx::FromRow)]
 struct Claimed {
     mail_id: Uuid,
+    /// Until when it is ours; the next claim has another end.
+    claimed_until: DateTime<Utc>,
     attempts: i32,
     recipient: String,
     subject: String,
@@ -170,7 +173,7 @@ impl Mails {
         }
         let mut claimed: Vec<Row> = sqlx::query_as(
             "update mails
-                set claimed_until = clock_timestamp() + make_interval(secs => $1)
+                set claimed_until = now() + make_interval(secs => $1)
               where mail_id in (
                       select mail_id
                         from mails
@@ -181,7 +184,7 @@ impl Mails {
                                   from mails as others
                                  where sent_at is null and refused_at is null
                                    and others.claimed_until > clock_timestamp())
-             returning entry, mail_id, attempts, recipient, subject, body",
+             returning entry, mail_id, claimed_until, attempts, recipient, subject, body",
         )
         .bind(CLAIM.as_secs_f64())
         .bind(SENT_TOGETHER_MAX)
@@ -209,12 +212,13 @@ impl Mails {
             if let (Some(why), true) = (&error, given_up) {
                 tracing::warn!("mail {id} is given up: {why}");
             }
-            answered(self.note(mail, error.as_deref(), given_up)).await?;
+            noted(|| self.note(mail, error.as_deref(), given_up)).await?;
         }
         Ok(())
     }
 
-    /// Without an error it was taken; one that is given up is never tried again.
+    /// Without an error it was taken; one that is given up is never tried again. When our claim has run out, somebody else
+    /// may be sending it or have sent it: then it only counts that it was taken.
     async fn note(&self, mail: &Claimed, error: Option<&str>, given_up: bool) -> anyhow::Result<()> {
         sqlx::query(
             "update mails
@@ -224,22 +228,25 @@ impl Mails {
                     sent_at = case when $2 is null then clock_timestamp() end,
                     refused_at = case when $3 then clock_timestamp() end,
                     next_attempt_at = clock_timestamp() + make_interval(secs => $4)
-              where mail_id = $1",
+              where mail_id = $1 and sent_at is null and refused_at is null
+                and ($2 is null or claimed_until = $5)",
         )
         .bind(mail.mail_id)
         .bind(error)
         .bind(given_up)
         .bind(doubled(FIRST_PAUSE, mail.attempts, LONGEST_PAUSE).as_secs_f64())
+        .bind(mail.claimed_until)
         .execute(alone(&self.0.pool))
         .await
         .context("noting what came of a mail")?;
         Ok(())
     }
 
-    /// Those that were not sent are due again at once.
+    /// Those that were not sent are due again at once, unless somebody else has claimed them.
     async fn give_back(&self, claimed: &[Claimed]) -> anyhow::Result<()> {
-        sqlx::query("update mails set claimed_until = null where mail_id = any($1) and claimed_until is not null")
+        sqlx::query("update mails set claimed_until = null where mail_id = any($1) and claimed_until = $2")
             .bind(claimed.iter().map(|mail| mail.mail_id).collect::<Vec<_>>())
+            .bind(claimed.first().map(|mail| mail.claimed_until))
             .execute(alone(&self.0.pool))
             .await
             .context("giving mails back")?;

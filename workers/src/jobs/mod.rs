@@ -27,6 +27,27 @@ pub(crate) async fn answered<T, E: Into<anyhow::Error>>(
     }
 }
 
+/// The pause before noting what came of something is tried again, after Postgres failed.
+const NOTE_PAUSE: Duration = Duration::from_millis(500);
+
+/// How often noting is tried; then a claim runs out, and what was done is done again.
+const NOTE_TRIES: usize = 20;
+
+/// Notes what came of something that was sent, until it works: without the note it would be sent again.
+///
+/// # Errors
+/// That of the last try.
+pub(crate) async fn noted<F: Future<Output = anyhow::Result<()>>>(note: impl Fn() -> F) -> anyhow::Result<()> {
+    for _ in 1..NOTE_TRIES {
+        match answered(note()).await {
+            Ok(()) => return Ok(()),
+            Err(error) => tracing::warn!("noting what was sent failed, trying again: {error:#}"),
+        }
+        tokio::time::sleep(NOTE_PAUSE).await;
+    }
+    answered(note()).await
+}
+
 /// A pause that doubles with each failure, up to the longest one.
 fn doubled(first: Duration, failures_before: i32, longest: Duration) -> Duration {
     // Twenty doublings of a second are twelve days.

@@ -118,9 +118,10 @@ async fn show(
     PathId(Named(id)): PathId<Named>,
 ) -> Result<Json<History>, Problem> {
     let id = id.ok_or_else(|| Problem::new(Code::R001))?;
-    if let Some(waiting) = in_line(&state, id).await? {
-        return Ok(Json(waiting));
-    }
+    let waiting = match in_line(&state, id).await? {
+        Some((waiting, false)) => return Ok(Json(waiting)),
+        in_line => in_line.map(|(waiting, _)| waiting),
+    };
     // First, so that one that is settled meanwhile is found as decided.
     if let Some(charge) = pending_charge(&state, id).await? {
         return Ok(Json(History::of_pending(id, charge)));
@@ -136,7 +137,8 @@ async fn show(
     .bind(id.as_uuid())
     .fetch_optional(&state.pool)
     .await?;
-    row.map(|row| Json(History::Decided(Box::new(row)))).ok_or_else(|| Problem::new(Code::R001))
+    let decided = row.map(|row| History::Decided(Box::new(row)));
+    decided.or(waiting).map(Json).ok_or_else(|| Problem::new(Code::R001))
 }
 
 impl History {
@@ -155,18 +157,18 @@ impl History {
     }
 }
 
-/// The request, if it stands in line.
-async fn in_line(state: &AppState, id: RequestId) -> Result<Option<History>, Problem> {
+/// The request, if it stands in line, and whether it may be decided nevertheless.
+async fn in_line(state: &AppState, id: RequestId) -> Result<Option<(History, bool)>, Problem> {
     let Some((group, line)) = id.group().and_then(|group| Some((group, state.lines.of(group)?))) else {
         return Ok(None);
     };
-    let Status::Waiting { ticket, accepted_at_us, in_flight, position, envelope } =
+    let Status::Waiting { ticket, accepted_at_us, in_flight, position, may_be_decided, envelope } =
         line.lanes.status(id.as_uuid()).await?
     else {
         return Ok(None);
     };
     let command = Envelope::decode(&envelope).map_err(Problem::internal)?.command;
-    Ok(Some(History::InLine {
+    let waiting = History::InLine {
         request_id: id.as_uuid(),
         kind: group.kind.as_str(),
         lane_group: group.to_string(),
@@ -176,7 +178,8 @@ async fn in_line(state: &AppState, id: RequestId) -> Result<Option<History>, Pro
         ticket,
         accepted_at: time_of(accepted_at_us),
         position: (!in_flight).then_some(position),
-    }))
+    };
+    Ok(Some((waiting, may_be_decided)))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]

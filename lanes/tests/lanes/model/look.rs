@@ -100,6 +100,7 @@ pub async fn check_status(model: &Model, lanes: &Lanes, id: Uuid) {
                 accepted_at_us: waiting.accepted_at_us,
                 in_flight: waiting.token.is_some(),
                 position: model.position(at),
+                may_be_decided: false,
                 envelope: waiting.envelope.clone(),
             }
         }

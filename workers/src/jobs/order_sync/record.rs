@@ -1,8 +1,6 @@
 //! Noting what came of attempts: many in one transaction, because a commit for each would be slower than sending. Times
 //! are Postgres', as those that say what is due.
 
-use std::time::Duration;
-
 use anyhow::Context;
 use runtime::config::RetryDelays;
 use runtime::metrics::{self, sync_result};
@@ -13,20 +11,14 @@ use uuid::Uuid;
 
 use super::next_after;
 use crate::clients::http::Attempt;
+use crate::jobs;
 use crate::jobs::alerts::{self, Alert};
-use crate::jobs::answered;
 
 /// Attempts that one transaction notes at most.
 const TOGETHER_MAX: usize = 256;
 
 /// Attempts that wait to be noted: as many as can be under way, and more before it.
 const WAITING_MAX: usize = 1_024;
-
-/// The pause before noting is tried again after Postgres failed.
-const FAULT_PAUSE: Duration = Duration::from_millis(500);
-
-/// How often noting is tried; then the claims run out and the orders are sent again.
-const TRIES: usize = 20;
 
 #[derive(Debug, Clone)]
 struct Noted {
@@ -47,7 +39,12 @@ impl Recorder {
             let mut together = Vec::with_capacity(TOGETHER_MAX);
             while waiting.recv_many(&mut together, TOGETHER_MAX).await > 0 {
                 let (noted, written): (Vec<Noted>, Vec<oneshot::Sender<()>>) = together.drain(..).unzip();
-                write_until_it_works(&pool, &noted, &delays).await;
+                if let Err(error) = jobs::noted(|| write(&pool, &noted, &delays)).await {
+                    let count = noted.len();
+                    tracing::error!(
+                        "what came of {count} orders that were sent could not be noted; they will be sent again: {error:#}"
+                    );
+                }
                 // Whoever does not wait for it any more need not hear of it.
                 for written in written {
                     let _ = written.send(());
@@ -65,22 +62,6 @@ impl Recorder {
         // Without the task nothing can be written: the claim runs out, and the order is sent again.
         if self.0.send((Noted { order_id, attempts_before, attempt }, written)).await.is_ok() {
             let _ = waiting.await;
-        }
-    }
-}
-
-async fn write_until_it_works(pool: &PgPool, noted: &[Noted], delays: &RetryDelays) {
-    for left in (0..TRIES).rev() {
-        match answered(write(pool, noted, delays)).await {
-            Ok(()) => return,
-            Err(error) if left == 0 => tracing::error!(
-                "what came of {} orders that were sent could not be noted; they will be sent again: {error:#}",
-                noted.len()
-            ),
-            Err(error) => {
-                tracing::warn!("noting what came of orders that were sent failed, trying again: {error:#}");
-                tokio::time::sleep(FAULT_PAUSE).await;
-            }
         }
     }
 }
