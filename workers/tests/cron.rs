@@ -66,22 +66,22 @@ async fn what_fails_is_noted_and_tried_at_the_next_tick() {
     assert!(error.contains("sealing the hours that are over"), "{error}");
 }
 
-/// Requests of an old and of a young shop, and one that waited in a held lane from then until now. Ids bear the time of
+/// Requests of an old and of a young shop, one whose key may still be known to the line, and one that waited in a held lane from then until now. Ids bear the time of
 /// asking.
 const OLD_AND_YOUNG: &str = "
     insert into batches (lane_group, first_ticket, last_ticket, size, worker, claimed_at, decided_at)
     select lane_group, number, number, 1, 'w', at, at
-      from (values ('coupon', 1, now() - interval '26 hours'), ('coupon', 2, now() - interval '25 hours'),
+      from (values ('coupon', 1, now() - interval '28 hours'), ('coupon', 2, now() - interval '27 hours'),
                    ('coupon', 3, now() - interval '1 hour'), ('order', 1, now() - interval '30 hours'))
            as old (lane_group, number, at);
     insert into requests (request_id, lane_group, ticket, batch_id, kind, user_id, lanes, status, outcome, accepted_at,
                           decided_at)
     select rpad(lpad(to_hex((extract(epoch from asked) * 1000)::bigint), 12, '0'), 32, '7')::uuid, 'coupon', ticket, ticket,
            'COUPON_ISSUE', 'u', array['coupon:C1'], 'FAILED', '{}', asked, decided
-      from (values (1, now() - interval '26 hours', now() - interval '26 hours'),
-                   (2, now() - interval '25 hours', now() - interval '25 hours'),
-                   (3, now() - interval '28 hours', now() - interval '1 hour'),
-                   (4, now() - interval '23 hours', now() - interval '23 hours'))
+      from (values (1, now() - interval '28 hours', now() - interval '28 hours'),
+                   (2, now() - interval '27 hours', now() - interval '27 hours'),
+                   (3, now() - interval '29 hours', now() - interval '1 hour'),
+                   (4, now() - interval '25 hours', now() - interval '25 hours'))
            as asked (ticket, asked, decided)";
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,11 +3,11 @@
 mod support;
 
 use chrono::{DateTime, Utc};
-use common::{Group, Outcome, Refusal, RequestId};
-use lanes::{Append, Lane};
+use common::{ChargeBalance, Command, Group, Outcome, Refusal, RequestId};
+use lanes::{Append, ClaimLimits, Lane, Release, Status};
 use runtime::fault_points::Point;
 use sqlx::pool::PoolConnection;
-use sqlx::{Executor, Postgres};
+use sqlx::{Executor, PgConnection, Postgres};
 use stack::{wait_for, wait_for_async};
 use support::{COUPONS, DEADLINE, World, claim, model, rush, to_append};
 use uuid::Uuid;
@@ -140,6 +140,59 @@ async fn a_batch_that_takes_too_long_comes_back_smaller() {
     assert_eq!(world.lanes(Group::ORDER).depth(1).await.unwrap().waiting, 0);
 }
 
+/// Begins a charge as a worker does that asks the gateway afterwards.
+async fn begin_charge(session: &mut PgConnection, id: RequestId, user: &str) {
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended('charge:' || $1, 0))")
+        .bind(user)
+        .execute(&mut *session)
+        .await
+        .expect("the lock");
+    let charge = "with batch as (
+                    insert into batches (lane_group, first_ticket, last_ticket, size, worker, claimed_at, decided_at)
+                    values ('charge', 1, 1, 1, 'asleep', now(), now())
+                    returning batch_id
+                  )
+                  insert into charges (charge_id, user_id, amount, payment_method, ticket, batch_id, accepted_at, began_at)
+                  select $1, $2, 5000, 'card', 1, batch_id, now(), now() from batch";
+    sqlx::query(charge).bind(id.as_uuid()).bind(user).execute(session).await.expect("a charge");
+}
+
+/// A charge failed alone so often that it is to be set aside, while somebody who slept begins it after all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_charge_that_begins_while_it_is_set_aside_is_not_called_failed() {
+    let world = World::new().await;
+    world.user("u", 0).await;
+    let charge = ChargeBalance { user_id: "u".parse().unwrap(), amount: 5_000, payment_method: None };
+    let (id, _) = world.submit(Command::ChargeBalance(charge), None).await;
+    let lanes = world.lanes(Group::CHARGE);
+    for _ in 0..3 {
+        let limits = ClaimLimits { commands_max: 1, entries_max: 1, lease: DEADLINE };
+        let batch = lanes.claim(limits).await.unwrap().batch.expect("a charge");
+        assert!(lanes.release(batch.token, Release::Blamed).await.unwrap());
+    }
+    let mut asleep = world.pool.acquire().await.expect("a session");
+    asleep.execute("begin").await.unwrap();
+    begin_charge(&mut asleep, id, "u").await;
+
+    let _worker = world
+        .start_worker_with(&[("PAYMENT_GATEWAY_URL", "http://127.0.0.1:9"), ("PAYMENT_GATEWAY_SECRET", "sk_test_x")]);
+    wait_for_async("the worker to wait for the lock of charges", DEADLINE, async || {
+        let waits = "select pid from pg_stat_activity where datname = current_database() and wait_event = 'advisory'";
+        sqlx::query_scalar::<_, i32>(waits).fetch_optional(&world.pool).await.unwrap()
+    })
+    .await;
+    asleep.execute("commit").await.unwrap();
+    world.drained().await;
+    assert_eq!(lanes.status(id.as_uuid()).await.unwrap(), Status::Decided(Vec::new()), "left open");
+    let said: (i64, i64, String) = sqlx::query_as(
+        "select (select count(*) from requests), (select count(*) from parked_commands), (select status from charges)",
+    )
+    .fetch_one(&world.pool)
+    .await
+    .unwrap();
+    assert_eq!(said, (0, 0, "PENDING".to_owned()));
+}
+
 /// Two coupons, and a session that has the row of `C1` until it rolls back.
 async fn held_coupon() -> (World, PoolConnection<Postgres>) {
     let world = World::new().await;
@@ -151,10 +204,9 @@ async fn held_coupon() -> (World, PoolConnection<Postgres>) {
     (world, held)
 }
 
-/// Somebody else has the row of a coupon: who wants another one is found among those who stand in the same batch, and served.
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_waits_for_a_row_that_only_others_need() {
-    let (world, mut held) = held_coupon().await;
+/// Claims of two coupons in one batch, of which the first one cannot be had: who wants the second is found and served, and in
+/// the end everybody.
+async fn serve_beside(world: &World, release: &str, mend: impl AsyncFnOnce()) {
     let claims = |coupon: &str| -> (Vec<_>, Vec<_>) {
         (0..40).map(|number| to_append(&claim(&format!("u{number}"), coupon), None)).unzip()
     };
@@ -165,15 +217,39 @@ async fn nobody_waits_for_a_row_that_only_others_need() {
     for id in free {
         assert!(matches!(world.outcome(id).await.outcome, Outcome::Succeeded(_)));
     }
-    assert!(worker.log().contains("release=Smaller"), "the lock was waited for");
+    assert!(worker.log().contains(release), "{release} was never felt");
     let lanes = world.lanes(COUPONS);
-    assert_eq!(lanes.depth(1).await.unwrap().waiting, 40, "nobody got past the lock");
-    held.execute("rollback").await.expect("the lock is gone");
+    assert_eq!(lanes.depth(1).await.unwrap().waiting, 40, "somebody had what cannot be had");
+    mend().await;
     for id in stuck {
         assert!(matches!(world.outcome(id).await.outcome, Outcome::Succeeded(_)), "an innocent was blamed");
     }
     world.drained().await;
     world.check_promises().await;
+}
+
+/// Somebody else has the row of a coupon.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_a_row_that_only_others_need() {
+    let (world, mut held) = held_coupon().await;
+    let mend = async || drop(held.execute("rollback").await.expect("the lock is gone"));
+    serve_beside(&world, "lock timeout", mend).await;
+}
+
+/// A page of the disk cannot be read, as far as the worker can tell. No value is to blame for that, so nobody is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_a_page_that_only_others_need() {
+    const BROKEN: &str = "
+        create function cannot_be_read() returns trigger language plpgsql as $$
+          begin raise exception 'invalid page' using errcode = 'data_corrupted'; end
+        $$;
+        create trigger broken before insert on user_coupons for each row when (new.coupon_id = 'C1')
+          execute function cannot_be_read();";
+    let (world, mut held) = held_coupon().await;
+    held.execute("rollback").await.unwrap();
+    held.execute(BROKEN).await.unwrap();
+    let mend = async || drop(held.execute("drop trigger broken on user_coupons").await.unwrap());
+    serve_beside(&world, "invalid page", mend).await;
 }
 
 /// A command that waited too long for a row waits again, alone, and its worker goes on with others meanwhile.

@@ -62,7 +62,7 @@ impl World {
         let pool =
             sqlx::postgres::PgPoolOptions::new().max_connections(8).connect_lazy(&database_url).expect("an address");
         runtime::postgres::migrate(&pool).await.expect("the schema");
-        let groups = [Group::coupon(&"C1".parse().expect("an id"), 1), Group::ORDER].map(lane_group);
+        let groups = [Group::coupon(&"C1".parse().expect("an id"), 1), Group::ORDER, Group::CHARGE].map(lane_group);
         let archive = Arc::new(PostgresArchive::new(pool.clone()));
         let servers = lanes::Servers::new(&redis.url(), None).expect("a Redis address");
         let link = Link::new(servers, groups.to_vec(), limits(), archive, None, 0);
@@ -157,7 +157,7 @@ impl World {
 
     /// Waits until nobody stands in any line.
     pub async fn drained(&self) {
-        for group in [COUPONS, Group::ORDER] {
+        for group in [COUPONS, Group::ORDER, Group::CHARGE] {
             let lanes = self.lanes(group);
             wait_for_async(&format!("group {group} to be empty"), DEADLINE, || async {
                 lanes.depth(1).await.ok().filter(|depth| depth.waiting == 0)
