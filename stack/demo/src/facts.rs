@@ -53,6 +53,18 @@ pub async fn committed_after(connection: &mut PgConnection, batch_id: i64) -> Re
     Ok(count.unsigned_abs())
 }
 
+/// Commands that were accepted and then refused.
+///
+/// # Errors
+/// When Postgres cannot be asked.
+pub async fn refused(connection: &mut PgConnection) -> Result<u64> {
+    let count: i64 = sqlx::query_scalar("select count(*) from requests where status <> 'SUCCEEDED'")
+        .fetch_one(connection)
+        .await
+        .context("counting refused commands")?;
+    Ok(count.unsigned_abs())
+}
+
 /// For each command that was alone in a batch after this one: the time from its acceptance until a worker had it.
 ///
 /// # Errors

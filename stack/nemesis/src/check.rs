@@ -41,6 +41,9 @@ const WATCH: &str = "
 /// How Postgres and Redis say that a role or a user may not do what it tried.
 const REFUSALS: [&str; 2] = ["permission denied", "NOPERM"];
 
+/// What is told of a command that nobody can decide.
+const UNDECIDABLE: &str = "X003";
+
 /// From the time that a decision bears, which is that of its transaction's statement, to its commit.
 const COMMITTED_WITHIN: Duration = Duration::from_secs(5);
 
@@ -206,6 +209,10 @@ impl Evidence<'_> {
             match decided.get(&id) {
                 None => broken.push(format!("{id} was accepted and never decided")),
                 Some(Decided { outcome, .. }) => {
+                    // What cannot be read is put into the line past the shoppers.
+                    if outcome == UNDECIDABLE {
+                        broken.push(format!("{id} is good, and was called undecidable"));
+                    }
                     let other = told.outcomes.iter().find(|told| *told != outcome);
                     broken.extend(other.map(|other| format!("{id} is {outcome}, and was told to be {other}")));
                 }

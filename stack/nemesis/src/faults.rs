@@ -171,6 +171,10 @@ pub enum Fault {
     RefuseMail,
     /// The mail server takes no mail
     FailMail,
+    /// No worker reaches the mail server
+    CutMail,
+    /// The mail server hears, and is not heard
+    DeafMail,
     /// Somebody holds the row of one coupon
     HoldCoupon,
     /// Somebody holds the row of one product
@@ -194,6 +198,8 @@ pub struct Scene<'a> {
     pub load: &'a Load,
     /// Which of the copies of a program is hit.
     pub copy: usize,
+    /// Which of several wires are hit: any number.
+    pub dice: u64,
 }
 
 /// What came of a fault.
@@ -212,7 +218,7 @@ impl Fault {
     /// When it was not felt, or the shop cannot be brought back.
     pub async fn strike(self, scene: Scene<'_>) -> Result<Struck> {
         use Between::{ProgramsAndPostgres, ProgramsAndRedis, ShoppersAndDoors, WorkersAndGateway, WorkersAndOrders};
-        let Scene { house, load, copy } = scene;
+        let Scene { house, load, copy, .. } = scene;
         match self {
             Fault::KillWorkers => processes::kill(house, Program::Workers, copy).await,
             Fault::KillApi => processes::kill(house, Program::Api, copy).await,
@@ -242,26 +248,26 @@ impl Fault {
             Fault::TakeAllSessions => postgres::take_all_sessions(house).await,
             Fault::EndSessions => postgres::end_sessions(house).await,
             Fault::EndSessionAtCommit => postgres::end_session_at_commit(house).await,
-            Fault::LoseCommitReply => network::lose_commit_reply(house).await,
-            Fault::CutRedis => network::strike(house, ProgramsAndRedis, Trouble::Cut).await,
-            Fault::DeafRedis => network::strike(house, ProgramsAndRedis, Trouble::NoReplies).await,
-            Fault::SilentRedis => network::strike(house, ProgramsAndRedis, Trouble::Silence).await,
-            Fault::FarRedis => network::strike(house, ProgramsAndRedis, FAR).await,
-            Fault::CutPostgres => network::strike(house, ProgramsAndPostgres, Trouble::Cut).await,
-            Fault::DeafPostgres => network::strike(house, ProgramsAndPostgres, Trouble::NoReplies).await,
-            Fault::SilentPostgres => network::strike(house, ProgramsAndPostgres, Trouble::Silence).await,
-            Fault::ForgetPostgres => network::forget_postgres(house).await,
-            Fault::FarPostgres => network::strike(house, ProgramsAndPostgres, FAR).await,
-            Fault::CutDoors => network::strike(house, ShoppersAndDoors, Trouble::Cut).await,
-            Fault::DeafDoors => network::strike(house, ShoppersAndDoors, Trouble::NoReplies).await,
-            Fault::SilentDoors => network::strike(house, ShoppersAndDoors, Trouble::Silence).await,
-            Fault::FarDoors => network::strike(house, ShoppersAndDoors, FAR).await,
-            Fault::CutOrders => network::strike(house, WorkersAndOrders, Trouble::Cut).await,
-            Fault::DeafOrders => network::strike(house, WorkersAndOrders, Trouble::NoReplies).await,
-            Fault::FarOrders => network::strike(house, WorkersAndOrders, FAR).await,
-            Fault::CutGateway => network::strike(house, WorkersAndGateway, Trouble::Cut).await,
-            Fault::DeafGateway => network::strike(house, WorkersAndGateway, Trouble::NoReplies).await,
-            Fault::FarGateway => network::strike(house, WorkersAndGateway, FAR).await,
+            Fault::LoseCommitReply => network::lose_commit_reply(house, copy).await,
+            Fault::CutRedis => network::strike(scene, ProgramsAndRedis, Trouble::Cut).await,
+            Fault::DeafRedis => network::strike(scene, ProgramsAndRedis, Trouble::NoReplies).await,
+            Fault::SilentRedis => network::strike(scene, ProgramsAndRedis, Trouble::Silence).await,
+            Fault::FarRedis => network::strike(scene, ProgramsAndRedis, FAR).await,
+            Fault::CutPostgres => network::strike(scene, ProgramsAndPostgres, Trouble::Cut).await,
+            Fault::DeafPostgres => network::strike(scene, ProgramsAndPostgres, Trouble::NoReplies).await,
+            Fault::SilentPostgres => network::strike(scene, ProgramsAndPostgres, Trouble::Silence).await,
+            Fault::ForgetPostgres => network::forget_postgres(scene).await,
+            Fault::FarPostgres => network::strike(scene, ProgramsAndPostgres, FAR).await,
+            Fault::CutDoors => network::strike(scene, ShoppersAndDoors, Trouble::Cut).await,
+            Fault::DeafDoors => network::strike(scene, ShoppersAndDoors, Trouble::NoReplies).await,
+            Fault::SilentDoors => network::strike(scene, ShoppersAndDoors, Trouble::Silence).await,
+            Fault::FarDoors => network::strike(scene, ShoppersAndDoors, FAR).await,
+            Fault::CutOrders => network::strike(scene, WorkersAndOrders, Trouble::Cut).await,
+            Fault::DeafOrders => network::strike(scene, WorkersAndOrders, Trouble::NoReplies).await,
+            Fault::FarOrders => network::strike(scene, WorkersAndOrders, FAR).await,
+            Fault::CutGateway => network::strike(scene, WorkersAndGateway, Trouble::Cut).await,
+            Fault::DeafGateway => network::strike(scene, WorkersAndGateway, Trouble::NoReplies).await,
+            Fault::FarGateway => network::strike(scene, WorkersAndGateway, FAR).await,
             Fault::FailOrders => outside::orders(house, Mode::Fail { status: FAILED }).await,
             Fault::HangOrders => outside::orders(house, Mode::Hang).await,
             Fault::DripOrders => outside::orders(house, Mode::Drip).await,
@@ -278,6 +284,8 @@ impl Fault {
             Fault::FloodGateway => outside::gateway(house, Mode::Flood).await,
             Fault::RefuseMail => outside::mail(house, Mode::Refuse).await,
             Fault::FailMail => outside::mail(house, Mode::Fail { status: TRY_LATER }).await,
+            Fault::CutMail => outside::mail_over(scene, Trouble::Cut).await,
+            Fault::DeafMail => outside::mail_over(scene, Trouble::NoReplies).await,
             Fault::HoldCoupon => line::hold_coupon(house).await,
             Fault::HoldProduct => line::hold_product(house, load.goods().hot()).await,
             Fault::PauseLane => line::pause_lane(house).await,

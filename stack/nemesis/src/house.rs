@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use demo::rights::{self, Secrets};
+use futures::future::try_join_all;
 use reqwest::{Client, Method};
 use runtime::fault_points::Point;
 use sandbox::{Options, Sandbox};
@@ -64,24 +65,27 @@ struct Copy {
 pub enum Between {
     /// Shoppers and doors: a wire for each door.
     ShoppersAndDoors,
-    /// Both programs and Redis: a wire for each program.
+    /// Both programs and Redis: a wire for each copy, those of the doors first.
     ProgramsAndRedis,
-    /// Both programs and Postgres: a wire for each program.
+    /// Both programs and Postgres: the same.
     ProgramsAndPostgres,
-    /// Workers and the order system.
+    /// Workers and the order system: a wire for each copy.
     WorkersAndOrders,
-    /// Workers and the payment gateway.
+    /// Workers and the payment gateway: the same.
     WorkersAndGateway,
+    /// Workers and the mail server: the same.
+    WorkersAndMail,
 }
 
 /// All wires.
 #[derive(Debug)]
 struct Wires {
     doors: [Wire; COPIES],
-    redis: [Wire; 2],
-    postgres: [Wire; 2],
-    orders: [Wire; 1],
-    gateway: [Wire; 1],
+    redis: [Wire; 2 * COPIES],
+    postgres: [Wire; 2 * COPIES],
+    orders: [Wire; COPIES],
+    gateway: [Wire; COPIES],
+    mail: [Wire; COPIES],
 }
 
 /// The shop. Fields end in this order.
@@ -150,14 +154,15 @@ impl House {
         let outside = port_of(&world.url())?;
         let wires = Wires {
             doors: [Wire::to(ports[0]).await?, Wire::to(ports[1]).await?],
-            redis: [Wire::to(redis.port()).await?, Wire::to(redis.port()).await?],
-            postgres: [Wire::to(postgres.port()).await?, Wire::to(postgres.port()).await?],
-            orders: [Wire::to(outside).await?],
-            gateway: [Wire::to(outside).await?],
+            redis: wires_to(redis.port()).await?,
+            postgres: wires_to(postgres.port()).await?,
+            orders: wires_to(outside).await?,
+            gateway: wires_to(outside).await?,
+            mail: wires_to(port_of(&world.smtp_url())?).await?,
         };
         let launches = Launches { program, folder, wires: &wires, secrets: &secrets, world: &world, more };
-        let apis = ports.iter().zip(1..).map(|(port, number)| launches.api(number, *port)).collect::<Result<_>>()?;
-        let workers = (1..=COPIES).map(|number| launches.workers(number)).collect::<Result<_>>()?;
+        let apis = ports.iter().zip(0..).map(|(port, number)| launches.api(number, *port)).collect::<Result<_>>()?;
+        let workers = (0..COPIES).map(|number| launches.workers(number)).collect::<Result<_>>()?;
         let http = Client::builder().timeout(ANSWER_MAX).build().context("making an HTTP client")?;
         let house = House {
             apis,
@@ -218,6 +223,7 @@ impl House {
             Between::ProgramsAndPostgres => &self.wires.postgres,
             Between::WorkersAndOrders => &self.wires.orders,
             Between::WorkersAndGateway => &self.wires.gateway,
+            Between::WorkersAndMail => &self.wires.mail,
         }
     }
 
@@ -365,6 +371,11 @@ impl Copy {
 /// Whoever panicked while holding it has failed the run already.
 fn own<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn wires_to<const N: usize>(port: u16) -> Result<[Wire; N]> {
+    let wires = try_join_all((0..N).map(|_| Wire::to(port))).await?;
+    Ok(wires.try_into().expect("as many as were asked for"))
 }
 
 fn port_of(url: &str) -> Result<u16> {

@@ -193,7 +193,7 @@ fn strike_all(faults: &[Fault], house: &House, load: &Load, random: &mut StdRng)
     tokio::task::block_in_place(|| {
         std::thread::scope(|scope| {
             let strike = |fault: &Fault| {
-                let scene = Scene { house, load, copy: random.random_range(0..COPIES) };
+                let scene = Scene { house, load, copy: random.random_range(0..COPIES), dice: random.random() };
                 let apart = if faults.len() > 1 { random.random_range(0..APART_MAX_MS) } else { 0 };
                 let (fault, runtime) = (*fault, runtime.clone());
                 scope.spawn(move || {

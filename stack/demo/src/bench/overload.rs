@@ -42,12 +42,16 @@ const BATCH_MAX: &str = "2000";
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The shop must have recovered in this time, or it has not.
-const RECOVERY_MAX: Duration = Duration::from_secs(120);
+const RECOVERY_MAX: Duration = Duration::from_secs(10);
+
+/// What one of our processes may have in use at most, in MiB, however many come.
+const MEMORY_MAX_MIB: f64 = 512.0;
 
 /// Measures it in a shop of its own, below `folder`.
 ///
 /// # Errors
-/// When something is answered that is neither an acceptance nor a refusal with the time to come again.
+/// When something is answered that is neither an acceptance nor a refusal with the time to come again; when the shop does not
+/// recover in time, takes more memory than it may, refuses an order that it accepted, or broke a promise.
 pub async fn measure(folder: &Path, screen: Screen, workload: &Workload, scale: Scale) -> Result<Overload> {
     let mut step = screen.step("three times as many orders as can be done");
     let settings = [("QUEUE_MAX_DEPTH", DEPTH_MAX.to_owned()), ("LANE_BATCH_MAX", BATCH_MAX.to_owned())];
@@ -74,6 +78,14 @@ pub async fn measure(folder: &Path, screen: Screen, workload: &Workload, scale: 
     let memory = watching.end().await;
     wait_until_done(&mut connection, before, told.accepted).await?;
     let recovered = ended.elapsed();
+    for name in ["api", "workers"] {
+        let peak_mib = memory.get(name).map_or(f64::INFINITY, |memory| memory.peak_mib);
+        ensure!(peak_mib <= MEMORY_MAX_MIB, "{name} took {peak_mib:.0} MiB");
+    }
+    let refused = facts::refused(&mut connection).await?;
+    ensure!(refused == 0, "{refused} orders were accepted and then refused, and count as done");
+    let audit = shop.admin().audit().await?;
+    ensure!(audit.ok, "the shop broke a promise: {audit:?}");
 
     let ms = |histogram: &Histogram, quantile| histogram.quantile(quantile).unwrap_or_default().as_secs_f64() * 1e3;
     let overload = Overload {

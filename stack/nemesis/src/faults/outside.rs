@@ -6,8 +6,9 @@ use sandbox::{Mode, Target, Totals};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{LASTS, felt, pause};
-use crate::house::House;
+use super::{LASTS, Scene, felt, network, pause};
+use crate::house::{Between, House};
+use crate::wire::Trouble;
 
 /// Shoppers who want to hear of a product.
 const LISTENERS: usize = 3;
@@ -38,8 +39,33 @@ async fn meet(house: &House, target: Target, mode: Mode, came: impl Fn(Totals) -
     felt
 }
 
-/// A product comes back while the mail server behaves like this, and those who want to hear of it do so later.
+/// A mail is to be sent while the mail server behaves like this.
 pub(super) async fn mail(house: &House, mode: Mode) -> Result<()> {
+    let product = want_mails(house).await?;
+    let met = || {
+        let totals = house.world.arrived_totals();
+        totals.mails + totals.turned_away
+    };
+    house.world.set_fault(Target::Mail, mode)?;
+    let before = met();
+    come_back(house, &product).await?;
+    let felt = felt("a mail to be sent", async || Ok(met() > before)).await;
+    pause(LASTS).await;
+    house.world.set_fault(Target::Mail, Mode::Ok)?;
+    felt
+}
+
+/// The same while this happens on the way there, to all: whoever could still send would send them all.
+pub(super) async fn mail_over(scene: Scene<'_>, trouble: Trouble) -> Result<()> {
+    let product = want_mails(scene.house).await?;
+    let on_all = Scene { dice: 0, ..scene };
+    let striking = network::strike(on_all, Between::WorkersAndMail, trouble);
+    let (struck, came_back) = tokio::join!(striking, come_back(scene.house, &product));
+    struck.and(came_back)
+}
+
+/// A product that is gone, of which some want to hear; its id.
+async fn want_mails(house: &House) -> Result<String> {
     let product = format!("M{}", Uuid::now_v7().simple());
     let new = json!({"productId": product, "name": product, "price": 100, "stock": 0});
     house.admin(Method::POST, "/products", Some(&new)).await?;
@@ -48,15 +74,10 @@ pub(super) async fn mail(house: &House, mode: Mode) -> Result<()> {
         let (status, body) = house.shopper(&format!("/api/products/{product}/restock-notification"), &wish).await?;
         ensure!(status == 201, "a wish to be told was answered {status}: {body}");
     }
-    let met = || {
-        let totals = house.world.arrived_totals();
-        totals.mails + totals.turned_away
-    };
-    house.world.set_fault(Target::Mail, mode)?;
-    let before = met();
+    Ok(product)
+}
+
+async fn come_back(house: &House, product: &str) -> Result<()> {
     house.admin(Method::POST, &format!("/products/{product}/stock"), Some(&json!({"delta": 1}))).await?;
-    let felt = felt("a mail to be sent", async || Ok(met() > before)).await;
-    pause(LASTS).await;
-    house.world.set_fault(Target::Mail, Mode::Ok)?;
-    felt
+    Ok(())
 }

@@ -23,7 +23,7 @@ pub enum Part {
     Orders,
     /// The payment gateway, and the way there.
     Gateway,
-    /// The mail server.
+    /// The mail server, and the way there.
     Mail,
 }
 
@@ -92,7 +92,9 @@ impl Fault {
             | Fault::RedirectGateway
             | Fault::FloodGateway => &[Gateway],
             // Products are put on the shelf for them, which a door and Postgres must do.
-            Fault::RefuseMail | Fault::FailMail => &[Mail, Api, Postgres, WayToPostgres],
+            Fault::RefuseMail | Fault::FailMail | Fault::CutMail | Fault::DeafMail => {
+                &[Mail, Api, Postgres, WayToPostgres]
+            }
             Fault::RollingRestart
             | Fault::HoldCoupon
             | Fault::HoldProduct

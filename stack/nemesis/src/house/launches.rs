@@ -8,7 +8,7 @@ use runtime::fault_points::FOLDER_VARIABLE;
 use sandbox::Sandbox;
 use stack::{Launch, free_port};
 
-use super::{ADMIN_TOKEN, Copy, DATABASE, LEASE, SYNC_SECRET, Wires};
+use super::{ADMIN_TOKEN, COPIES, Copy, DATABASE, LEASE, SYNC_SECRET, Wires};
 
 pub(super) struct Launches<'a> {
     pub program: &'a Path,
@@ -25,7 +25,7 @@ impl Launches<'_> {
         let (name, password) = (format!("serve-{user}"), self.secrets.redis_password(user)?);
         let redis = format!("redis://{user}:{password}@{}", self.wires.redis[wire].address);
         let postgres = format!("postgres://{APP}@{}/{DATABASE}", self.wires.postgres[wire].address);
-        let mut launch = Launch::new(self.program, self.folder.join(format!("{name}-{number}.log")))
+        let mut launch = Launch::new(self.program, self.folder.join(format!("{name}-{}.log", number + 1)))
             .only_env()
             .arg(&name)
             .env("DATABASE_URL", postgres)
@@ -43,7 +43,7 @@ impl Launches<'_> {
     pub fn api(&self, number: usize, port: u16) -> Result<Copy> {
         let metrics_port = free_port();
         let launch = self
-            .launch("api", number, 0, metrics_port)?
+            .launch("api", number, number, metrics_port)?
             .env("API_ADDR", format!("127.0.0.1:{port}"))
             .env("AUTH_MODE", "off")
             .env("RATE_LIMIT_PER_USER", "off")
@@ -55,15 +55,15 @@ impl Launches<'_> {
     pub fn workers(&self, number: usize) -> Result<Copy> {
         let metrics_port = free_port();
         let launch = self
-            .launch("workers", number, 1, metrics_port)?
-            .env("ORDER_SYNC_URL", format!("http://{}/orders", self.wires.orders[0].address))
+            .launch("workers", number, COPIES + number, metrics_port)?
+            .env("ORDER_SYNC_URL", format!("http://{}/orders", self.wires.orders[number].address))
             .env("ORDER_SYNC_SECRET", SYNC_SECRET)
             .env("ORDER_SYNC_TIMEOUT", "2s")
             .env("ORDER_SYNC_RETRY_DELAYS", "1s,1s,1s")
-            .env("PAYMENT_GATEWAY_URL", format!("http://{}", self.wires.gateway[0].address))
+            .env("PAYMENT_GATEWAY_URL", format!("http://{}", self.wires.gateway[number].address))
             .env("PAYMENT_GATEWAY_SECRET", "sk_test_any")
             .env("PAYMENT_GATEWAY_TIMEOUT", "2s")
-            .env("SMTP_URL", self.world.smtp_url())
+            .env("SMTP_URL", format!("smtp://{}", self.wires.mail[number].address))
             .env("ALERT_EMAIL", "operators@example.com")
             .env("ALERT_WEBHOOK_URL", format!("{}/alerts", self.world.url()));
         Copy::start(launch, metrics_port)
