@@ -86,6 +86,11 @@ pub struct Document {
     pub outcome: String,
 }
 
+/// Whether the document says that the request has no outcome yet.
+pub(super) fn waits(Heard { status, body, .. }: &Heard) -> bool {
+    *status == StatusCode::OK && matches!(body["status"].as_str(), Some("QUEUED" | "PROCESSING"))
+}
+
 /// The document of a request that has ended; none while it has not, or nobody can say.
 ///
 /// # Errors
@@ -94,12 +99,14 @@ pub fn document(heard: Heard) -> Result<Option<Document>, String> {
     if is_for_now(&heard).is_some() {
         return Ok(None);
     }
+    if waits(&heard) {
+        return Ok(None);
+    }
     let Heard { status, body, .. } = heard;
     let ended = |outcome: &str| Ok(Some(Document { ticket: body["ticket"].as_u64(), outcome: outcome.to_owned() }));
     match (status, body["status"].as_str()) {
         (StatusCode::OK, Some("SUCCEEDED")) => ended("SUCCEEDED"),
         (StatusCode::OK, Some("FAILED")) => ended(body["error"]["code"].as_str().unwrap_or("a refusal without a code")),
-        (StatusCode::OK, Some("QUEUED" | "PROCESSING")) => Ok(None),
         _ => Err(format!("{status} {body}")),
     }
 }

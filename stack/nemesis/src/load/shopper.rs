@@ -12,13 +12,15 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::answer::{Heard, PAUSE, Sent, document, hear, understand};
+use super::answer::{Heard, PAUSE, Sent, document, hear, understand, waits};
 use super::goods::{CALM, quiet_order};
 use super::{Document, Shared};
 use crate::log::{Accepted, Lost};
 
 /// One command in so many is sent again after its outcome.
 const REPEATED_ONE_IN: u32 = 5;
+/// One outcome in so many is asked for once more, at once.
+const ASKED_AGAIN_ONE_IN: u32 = 4;
 /// One command in so many has no key, and is sent once.
 const KEYLESS_ONE_IN: u32 = 4;
 /// One charge in so many is of a card that is refused.
@@ -239,6 +241,19 @@ impl Shopper {
         }
     }
 
+    /// What was told as final is final, whichever door is asked and whatever it can reach.
+    async fn ask_again(&mut self, key: &str, id: Uuid) {
+        let door = self.shared.doors.door(&mut self.random);
+        let asked = self.shared.client.get(format!("{door}/api/requests/{id}"));
+        let Some(heard) = self.hear(asked).await else { return };
+        let said = if waits(&heard) { Err("it was final, and waits again".to_owned()) } else { document(heard) };
+        match said {
+            Ok(Some(Document { outcome, .. })) => self.shared.log.note(key, |told| told.outcomes.push(outcome)),
+            Ok(None) => {}
+            Err(what) => self.shared.log.note(key, |told| told.surprises.push(what)),
+        }
+    }
+
     async fn wait_for_outcome(&mut self, key: &str, id: Uuid) -> Waited {
         let shared = Arc::clone(&self.shared);
         loop {
@@ -248,6 +263,9 @@ impl Shopper {
             match self.hear(question).await.map_or(Ok(None), document) {
                 Ok(Some(Document { outcome, .. })) => {
                     shared.log.note(key, |told| told.outcomes.push(outcome));
+                    if self.random.random_ratio(1, ASKED_AGAIN_ONE_IN) {
+                        self.ask_again(key, id).await;
+                    }
                     return Waited::Ended;
                 }
                 Ok(None) => tokio::time::sleep(PAUSE).await,
