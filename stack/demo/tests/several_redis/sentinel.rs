@@ -1,7 +1,8 @@
 //! A master that Sentinels watch. Failing over it loses what its replica had not heard: that much, and nothing else.
 
+use common::Group;
 use serde_json::Value;
-use stack::{RedisSentinels, wait_for_async};
+use stack::{Redis, RedisSentinels, wait_for, wait_for_async};
 
 use crate::Users;
 use crate::load::{Load, Wish, check_rows, check_tickets, lost_of};
@@ -71,6 +72,53 @@ async fn what_a_failover_loses_is_unknown_and_may_be_sent_again() {
     check_tickets(&all, 1);
     all.extend(late);
     check_rows(&shop, &all).await;
+}
+
+/// The replica has heard of those who came, and not of what became of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_told_stays_so_after_a_failover_that_lost_it() {
+    const TOLD: usize = 40;
+    let users = Users::make();
+    let mut redis = RedisSentinels::start(users.of_redis()).unwrap();
+    let mut shop = open(&redis, &users, &[]).await;
+    shop.workers.sigstop();
+    let mut ids = Vec::new();
+    for number in 0..TOLD {
+        let (status, accepted) = answer(shop.claim("C1", &format!("user{number}"))).await;
+        assert_eq!(status, 202, "{accepted}");
+        ids.push(accepted["requestId"].as_str().unwrap().to_owned());
+    }
+    let line = format!("{{{}}}:line", Group::coupon(&"C1".parse().unwrap(), 1));
+    let waiting = |server: &Redis| server.command(&["ZCARD", &line]).ok().and_then(|count| count.parse().ok());
+    wait_for("the replica to hear of all", DEADLINE, || (waiting(&redis.second) == Some(TOLD)).then_some(()));
+
+    redis.second.sigstop();
+    assert_eq!(redis.first.command(&["CLIENT", "KILL", "TYPE", "replica"]).unwrap(), "1");
+    shop.workers.sigcont();
+    // A 503 says nothing.
+    let told = async |shop: &Shop| {
+        let mut told = Vec::new();
+        for id in &ids {
+            let said = wait_for_async("an answer", DEADLINE, async || {
+                let (status, document) = shop.get(&format!("/api/requests/{id}")).await;
+                (status != 503).then(|| document["status"].as_str().unwrap_or_default().to_owned())
+            });
+            told.push(said.await);
+        }
+        told
+    };
+    let succeeded = vec!["SUCCEEDED"; TOLD];
+    wait_for_async("all to be told", DEADLINE, async || (told(&shop).await == succeeded).then_some(())).await;
+    shop.workers.sigstop();
+    redis.first.kill9();
+    redis.second.sigcont();
+    redis.second_takes_over().unwrap();
+    shop.wait_until_ready().await;
+    assert_eq!(waiting(&redis.second), Some(TOLD), "this server knows what became of them");
+    assert_eq!(told(&shop).await, succeeded);
+    shop.workers.sigcont();
+    wait_for("the line to be empty", DEADLINE, || (waiting(&redis.second) == Some(0)).then_some(()));
+    assert_eq!(told(&shop).await, succeeded);
 }
 
 #[tokio::test(flavor = "multi_thread")]
