@@ -137,16 +137,7 @@ impl LaneBackend {
     /// Gives back whatever was leased under this name; nothing, perhaps.
     fn releasing(&self, token: Uuid) -> State {
         let lanes = self.lanes.clone();
-        State::Releasing(
-            async move {
-                if let Err(error) = lanes.release(token, Release::Unchanged).await {
-                    let error: &dyn std::error::Error = &error;
-                    tracing::warn!(group = %lanes.group(), error, "releasing a claim failed; its lease will end");
-                }
-            }
-            .boxed()
-            .into(),
-        )
+        State::Releasing(async move { give_back(&lanes, token, Release::Unchanged).await }.boxed().into())
     }
 
     fn task(batch: Batch) -> Task<Arc<Batch>> {
@@ -340,7 +331,7 @@ impl AckLayer {
         loop {
             renewals.tick().await;
             if let Err(error) = self.lanes.renew(batch.token, self.lease).await {
-                warn(batch, &error, "renewing a lease failed");
+                warn(&batch.group, batch.token, &error, "renewing a lease failed");
             }
         }
     }
@@ -349,12 +340,12 @@ impl AckLayer {
         match end {
             Ok(BatchEnd::Decided(decided)) => self.ack(batch, &decided).await,
             Ok(BatchEnd::Released { release, pause }) => {
-                give_back(&self.lanes, batch, release).await;
+                give_back(&self.lanes, batch.token, release).await;
                 tokio::time::sleep(pause).await;
             }
             Ok(BatchEnd::Dropped) => {}
             Err(error) => {
-                give_back(&self.lanes, batch, Release::Blamed).await;
+                give_back(&self.lanes, batch.token, Release::Blamed).await;
                 self.wake.notify_one();
                 return Err(error);
             }
@@ -375,7 +366,7 @@ impl AckLayer {
                 Ok(Acked::Stale) => return self.observer.acked_too_late(&batch.group, batch),
                 Err(error) => {
                     let last = Instant::now() >= give_up_at;
-                    warn(batch, &error, "acking a batch failed");
+                    warn(&batch.group, batch.token, &error, "acking a batch failed");
                     may_be_done |= error.may_have_happened();
                     if last {
                         return;
@@ -392,13 +383,13 @@ fn panicked(panic: &(dyn Any + Send)) -> BoxDynError {
     format!("the handler of a batch panicked: {}", said.unwrap_or("with no text")).into()
 }
 
-async fn give_back(lanes: &Lanes, batch: &Batch, release: Release) {
-    if let Err(error) = lanes.release(batch.token, release).await {
-        warn(batch, &error, "releasing a batch failed; its lease will end");
+async fn give_back(lanes: &Lanes, token: Uuid, release: Release) {
+    if let Err(error) = lanes.release(token, release).await {
+        warn(lanes.group(), token, &error, "releasing a batch failed; its lease will end");
     }
 }
 
-fn warn(batch: &Batch, error: &Error, what: &str) {
+fn warn(group: &Group, token: Uuid, error: &Error, what: &str) {
     let error: &dyn std::error::Error = error;
-    tracing::warn!(group = %batch.group, batch = %batch.token, error, "{what}");
+    tracing::warn!(%group, batch = %token, error, "{what}");
 }

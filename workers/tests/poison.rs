@@ -204,23 +204,24 @@ async fn held_coupon() -> (World, PoolConnection<Postgres>) {
     (world, held)
 }
 
-/// Claims of two coupons in one batch, of which the first one cannot be had: who wants the second is found and served, and in
-/// the end everybody.
-async fn serve_beside(world: &World, release: &str, mend: impl AsyncFnOnce()) {
+/// Claims of two coupons in one batch, of which the first one cannot be had, as the worker's log says: who wants the second is
+/// found and served, and everybody when the session has mended it.
+async fn serve_beside(world: &World, told: &str, mut session: PoolConnection<Postgres>, mend: &'static str) {
     let claims = |coupon: &str| -> (Vec<_>, Vec<_>) {
         (0..40).map(|number| to_append(&claim(&format!("u{number}"), coupon), None)).unzip()
     };
     let ((stuck, mut together), (free, others)) = (claims("C1"), claims("C2"));
     together.extend(others);
-    world.lanes(COUPONS).append(&together).await.unwrap();
+    let lanes = world.lanes(COUPONS);
+    lanes.append(&together).await.expect("the line is there");
     let worker = world.start_worker();
     for id in free {
         assert!(matches!(world.outcome(id).await.outcome, Outcome::Succeeded(_)));
     }
-    assert!(worker.log().contains(release), "{release} was never felt");
-    let lanes = world.lanes(COUPONS);
-    assert_eq!(lanes.depth(1).await.unwrap().waiting, 40, "somebody had what cannot be had");
-    mend().await;
+    assert!(worker.log().contains(told), "{told} was never felt");
+    let waiting = lanes.depth(1).await.expect("the line is there").waiting;
+    assert_eq!(waiting, 40, "somebody had what cannot be had");
+    session.execute(mend).await.expect("it is mended");
     for id in stuck {
         assert!(matches!(world.outcome(id).await.outcome, Outcome::Succeeded(_)), "an innocent was blamed");
     }
@@ -231,9 +232,8 @@ async fn serve_beside(world: &World, release: &str, mend: impl AsyncFnOnce()) {
 /// Somebody else has the row of a coupon.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_waits_for_a_row_that_only_others_need() {
-    let (world, mut held) = held_coupon().await;
-    let mend = async || drop(held.execute("rollback").await.expect("the lock is gone"));
-    serve_beside(&world, "lock timeout", mend).await;
+    let (world, held) = held_coupon().await;
+    serve_beside(&world, "lock timeout", held, "rollback").await;
 }
 
 /// A page of the disk cannot be read, as far as the worker can tell. No value is to blame for that, so nobody is refused.
@@ -248,8 +248,7 @@ async fn nobody_waits_for_a_page_that_only_others_need() {
     let (world, mut held) = held_coupon().await;
     held.execute("rollback").await.unwrap();
     held.execute(BROKEN).await.unwrap();
-    let mend = async || drop(held.execute("drop trigger broken on user_coupons").await.unwrap());
-    serve_beside(&world, "invalid page", mend).await;
+    serve_beside(&world, "invalid page", held, "drop trigger broken on user_coupons").await;
 }
 
 /// A command that waited too long for a row waits again, alone, and its worker goes on with others meanwhile.
