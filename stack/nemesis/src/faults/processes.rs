@@ -1,6 +1,6 @@
 //! The programs themselves.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use runtime::fault_points::Point;
 use runtime::metrics::{BATCH_FAULTS, FENCE_REFUSALS, LEASE_EXPIRIES};
 use tokio::time::Instant;
@@ -104,24 +104,71 @@ async fn start_the_dead(house: &House, program: Program, point: Point) -> Result
 /// Lets whoever comes by first stop there for longer than its lease, and go on, at one point after the other.
 pub(super) async fn stop_at(house: &House, points: &[Point]) -> Result<()> {
     for point in points {
-        let counted = async |name| house.counted_by_workers(name).await;
-        let (expired, dropped) = (counted(LEASE_EXPIRIES).await, dropped_batches(house).await);
-        house.arm(*point, "STOP")?;
-        felt(&format!("somebody to stop at {}", point.as_str()), async || Ok(house.was_reached(*point))).await?;
-        pause(LEASE * 3).await;
-        wake_workers(house).await?;
-        ensure!(counted(LEASE_EXPIRIES).await > expired, "no lease expired while somebody stood at {}", point.as_str());
-        felt(&format!("whoever stood at {} to drop its batch", point.as_str()), async || {
-            Ok(dropped_batches(house).await > dropped)
-        })
-        .await?;
+        let expired = house.counted_by_workers(LEASE_EXPIRIES).await;
+        let one = sleep_at(house, *point, async || Ok(())).await?;
+        ensure!(
+            house.counted_by_workers(LEASE_EXPIRIES).await > expired,
+            "no lease expired while somebody stood at {}",
+            point.as_str()
+        );
+        one.drops_its_batch(house).await?;
     }
     Ok(())
 }
 
-/// Batches that are somebody else's by now, or whose transaction Postgres has ended.
-async fn dropped_batches(house: &House) -> f64 {
-    house.counted_by_workers(FENCE_REFUSALS).await + house.counted_by_workers(BATCH_FAULTS).await
+/// A worker that slept at a point past its lease.
+pub(super) struct Sleeper {
+    one: usize,
+    point: Point,
+    dropped_before: f64,
+}
+
+/// Lets whoever comes by the point first stop there, and wakes it when its lease has long run out and this has happened.
+pub(super) async fn sleep_at(
+    house: &House,
+    point: Point,
+    meanwhile: impl AsyncFnOnce() -> Result<()>,
+) -> Result<Sleeper> {
+    let mut dropped = [0.0; COPIES];
+    for (one, dropped) in dropped.iter_mut().enumerate() {
+        *dropped = dropped_batches(house, one).await;
+    }
+    house.arm(point, "STOP")?;
+    let asleep = || (0..COPIES).find(|one| is_stopped(house, *one));
+    let came = async || Ok(house.was_reached(point) && asleep().is_some());
+    felt(&format!("somebody to stop at {}", point.as_str()), came).await?;
+    let one = asleep().context("whoever stopped goes on by itself")?;
+    let happened = meanwhile().await;
+    pause(LEASE * 3).await;
+    wake_workers(house).await?;
+    happened?;
+    Ok(Sleeper { one, point, dropped_before: dropped[one] })
+}
+
+impl Sleeper {
+    /// It must find out that its batch is somebody else's by now.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(super) async fn drops_its_batch(&self, house: &House) -> Result<()> {
+        felt(&format!("whoever stood at {} to drop its batch", self.point.as_str()), async || {
+            Ok(dropped_batches(house, self.one).await > self.dropped_before)
+        })
+        .await
+    }
+}
+
+/// Batches of a worker that were somebody else's, or whose transaction Postgres had ended.
+async fn dropped_batches(house: &House, one: usize) -> f64 {
+    let counted = async |name| house.counted(Program::Workers, one, name, "").await;
+    counted(FENCE_REFUSALS).await + counted(BATCH_FAULTS).await
+}
+
+/// Whether a worker's process is stopped, as the kernel says behind its name, which may hold anything.
+fn is_stopped(house: &House, one: usize) -> bool {
+    let pid = house.process(Program::Workers, one).pid();
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
 }
 
 pub(super) async fn wake_workers(house: &House) -> Result<()> {
