@@ -72,7 +72,8 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    fn new(promise: &'static str, examined: usize, broken: Vec<String>) -> Verdict {
+    /// Of so many that were examined, these broke it.
+    pub fn new(promise: &'static str, examined: usize, broken: Vec<String>) -> Verdict {
         let count = broken.len();
         Verdict { promise, examined, broken: count, examples: broken.into_iter().take(TOLD_MAX).collect() }
     }

@@ -5,6 +5,7 @@ pub mod check;
 pub mod clock;
 pub mod disk;
 pub mod faults;
+pub mod glance;
 pub mod house;
 pub mod load;
 pub mod log;

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::check::{Evidence, Verdict, watch};
 use crate::faults::{Fault, Scene, Struck, together};
+use crate::glance::breaches;
 use crate::house::{COPIES, House, LEASE};
 use crate::load::{CHARGERS, Goods, Load};
 use crate::log::Accepted;
@@ -43,8 +44,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 const SETTLED_MAX: Duration = Duration::from_secs(90);
 
 /// For everybody outside to hear of everything, once they are well: a mail is tried again a minute later, and a worker that
-/// died while it sent alerts had them for two and a half.
-const TOLD_MAX: Duration = Duration::from_secs(180);
+/// died while it sent mails had them for three.
+const TOLD_MAX: Duration = Duration::from_secs(270);
 
 /// What shall be tried.
 #[derive(Debug, Clone)]
@@ -129,6 +130,7 @@ pub async fn run(plan: &Plan, folder: &Path, mut telling: impl FnMut(&str)) -> R
     let mut load = Load::start(&house.balancer, &plan.goods, crowd, plan.seed, &house.losses);
     let ends = Instant::now() + plan.time;
     let (mut struck, mut skipped, mut paces, mut late) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut glances, mut broken_between) = (0, Vec::new());
     let mut ahead = plan.faults.clone();
     loop {
         if ahead.is_empty() && Instant::now() < ends {
@@ -159,6 +161,8 @@ pub async fn run(plan: &Plan, folder: &Path, mut telling: impl FnMut(&str)) -> R
         if let Some(open) = still_open(&house, open).await {
             late.push(format!("{open} of those accepted before the end of {named}"));
         }
+        glances += 1;
+        broken_between.extend(breaches(&house.pool).await?.into_iter().map(|what| format!("after {named}: {what}")));
         // The shop is well again when it serves more than it had in hand.
         let in_hand = plan.shoppers;
         let serves = || async { (load.log().served() > served + in_hand).then_some(()) };
@@ -180,7 +184,8 @@ pub async fn run(plan: &Plan, folder: &Path, mut telling: impl FnMut(&str)) -> R
     let waiting = house.waiting().await?;
     everything_told(&house).await;
     let evidence = Evidence { house: &house, told: load.log().all(), in_time, late, waiting, paces };
-    let verdicts = evidence.check().await?;
+    let mut verdicts = evidence.check().await?;
+    verdicts.push(Verdict::new("I1, I2 and I6 after each fault", glances, broken_between));
     Ok(Report { verdicts, struck, skipped, commands: evidence.told.len() })
 }
 
