@@ -9,7 +9,7 @@ const BREACHES: &str = "
     select format('I1: %s of the %s units of coupon %s are in wallets', count(*), total_quantity, coupon_id)
       from user_coupons
       join coupons using (coupon_id)
-     group by coupon_id
+     group by coupon_id, total_quantity
     having count(*) > total_quantity
      union all
     select format('I1: product %s has %s pieces left, %s sold and %s stocked', product_id, stock, sold, stocked)

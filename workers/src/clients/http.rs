@@ -157,4 +157,31 @@ mod tests {
             "{sent} bytes were sent"
         );
     }
+
+    /// A name of somebody outside that leads to a server within, which cannot prove that it is the one: it hears no more than
+    /// that somebody would like to speak TLS.
+    #[tokio::test]
+    async fn who_cannot_prove_a_name_that_leads_to_it_hears_nothing() {
+        const SECRET: &str = "what only the named one may hear";
+        const TLS_HANDSHAKE: u8 = 22;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
+        let within = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let (mut heard, mut piece) = (Vec::new(), [0; 4_096]);
+            let read = stream.read(&mut piece).await.unwrap();
+            heard.extend_from_slice(&piece[..read]);
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            while let Ok(read @ 1..) = stream.read(&mut piece).await {
+                heard.extend_from_slice(&piece[..read]);
+            }
+            heard
+        });
+        let target = Target::new(&url, CONNECT_MAX, false).unwrap();
+        let attempt = target.post(format!("{{\"text\":\"{SECRET}\"}}"), HeaderMap::new()).await;
+        assert!(attempt.status.is_none() && attempt.error.is_some(), "{attempt:?}");
+        let heard = within.await.unwrap();
+        assert_eq!(heard.first(), Some(&TLS_HANDSHAKE));
+        assert!(!String::from_utf8_lossy(&heard).contains(SECRET));
+    }
 }
