@@ -1,5 +1,5 @@
-//! A whole shop that can be hurt: two of each program, their servers, and a wire between any two that talk. Several faults
-//! may hurt it at once: each holds what it hits for no longer than a call.
+//! A whole shop that can be hurt: two of each program, their servers, and a wire between any two that talk, but for alerts by
+//! HTTP. Several faults may hurt it at once: each holds what it hits for no longer than a call.
 
 mod launches;
 

@@ -44,7 +44,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 const SETTLED_MAX: Duration = Duration::from_secs(90);
 
 /// For everybody outside to hear of everything, once they are well: a mail is tried again a minute later, and a worker that
-/// died while it sent mails had them for three.
+/// died while it sent mails or alerts had them for three.
 const TOLD_MAX: Duration = Duration::from_secs(270);
 
 /// What shall be tried.

@@ -29,8 +29,9 @@ const SEND_MAX: Duration = Duration::from_secs(10);
 /// A sweep begins no other alert after this; the next one goes on.
 const SWEEP_MAX: Duration = Duration::from_secs(60);
 
-/// How long a claim lasts: longer than a sweep with an alert that takes long at its end.
-const CLAIM: Duration = Duration::from_secs(150);
+/// How long a claim lasts: longer than a sweep with an alert that takes long at its end, as a mail does whose server is asked
+/// twice whether it is there.
+const CLAIM: Duration = Duration::from_secs(180);
 
 /// The pause after the first failure; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
