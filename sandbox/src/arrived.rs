@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::bounded::Newest;
-use crate::limits::{ARRIVALS_MAX, LEDGER_MAX_ENTRIES};
+use crate::limits::LEDGER_MAX_ENTRIES;
 use crate::webhook::Signature;
 
 /// What arrived, the newest last in each list. `answer` is the status of the answer; none: there was none yet, or never.
@@ -177,7 +177,7 @@ pub struct HumanCheck {
 }
 
 /// Where everything is put that arrives.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Desk(Mutex<Lists>);
 
 #[derive(Debug)]
@@ -193,23 +193,22 @@ pub(crate) struct Lists {
     pub flooded: u64,
 }
 
-impl Default for Lists {
-    fn default() -> Lists {
+impl Lists {
+    /// So many of each kind, but for the ledger.
+    fn of(arrivals_max: usize) -> Lists {
         Lists {
-            payments: Newest::new(ARRIVALS_MAX),
+            payments: Newest::new(arrivals_max),
             ledger: Newest::new(LEDGER_MAX_ENTRIES),
-            orders: Newest::new(ARRIVALS_MAX),
-            mails: Newest::new(ARRIVALS_MAX),
-            alerts: Newest::new(ARRIVALS_MAX),
-            humans: Newest::new(ARRIVALS_MAX),
+            orders: Newest::new(arrivals_max),
+            mails: Newest::new(arrivals_max),
+            alerts: Newest::new(arrivals_max),
+            humans: Newest::new(arrivals_max),
             turned_away: 0,
             followed: 0,
             flooded: 0,
         }
     }
-}
 
-impl Lists {
     pub fn totals(&self) -> Totals {
         Totals {
             payments: self.payments.total(),
@@ -226,6 +225,11 @@ impl Lists {
 }
 
 impl Desk {
+    /// One that keeps so many of each kind, but for the ledger.
+    pub fn new(arrivals_max: usize) -> Desk {
+        Desk(Mutex::new(Lists::of(arrivals_max)))
+    }
+
     pub fn lists(&self) -> MutexGuard<'_, Lists> {
         // An item is put in whole, so a poisoned lock holds good data.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -44,7 +44,7 @@ use faults::Switches;
 use gateway::Gateway;
 use humans::Humans;
 use issuer::Issuer;
-use limits::BODY_MAX_BYTES;
+use limits::{ARRIVALS_MAX, BODY_MAX_BYTES};
 use world::World;
 
 /// The issuer that tokens name, unless said otherwise.
@@ -65,6 +65,8 @@ pub struct Options {
     pub issuer: String,
     /// The audience that tokens name.
     pub audience: String,
+    /// Payments, orders, mails, alerts and questions about persons that are kept, of each kind; the oldest go first.
+    pub arrivals_max: usize,
 }
 
 impl Default for Options {
@@ -76,6 +78,7 @@ impl Default for Options {
             sync_secret: Verifier::default(),
             issuer: ISSUER_DEFAULT.to_owned(),
             audience: AUDIENCE_DEFAULT.to_owned(),
+            arrivals_max: ARRIVALS_MAX,
         }
     }
 }
@@ -90,6 +93,7 @@ impl TryFrom<SandboxConfig> for Options {
             sync_secret: config.sync_secret()?,
             issuer: config.sandbox_issuer,
             audience: config.sandbox_audience,
+            ..Options::default()
         })
     }
 }
@@ -114,7 +118,7 @@ impl Sandbox {
         let until = CancellationToken::new();
         let world = Arc::new(World {
             switches: Switches::default(),
-            desk: Desk::default(),
+            desk: Desk::new(options.arrivals_max),
             gateway: Gateway::default(),
             humans: Humans::default(),
             verifier: options.sync_secret,

@@ -5,8 +5,8 @@ use std::time::Duration;
 /// The body of a request. An order of 50 lines has a few kilobytes.
 pub const BODY_MAX_BYTES: usize = 256 * 1024;
 
-/// Payments, orders, mails, alerts and questions about persons that are kept, of each kind; the oldest go first. Enough to look back, little enough
-/// to be shown.
+/// Payments, orders, mails, alerts and questions about persons that are kept, of each kind, unless somebody who starts a sandbox
+/// in his own process wants more; the oldest go first. Enough to look back, little enough to be shown.
 pub const ARRIVALS_MAX: usize = 1_000;
 
 /// Entries of the ledger. Many more than arrivals: a test that adds up what was taken must miss nothing.

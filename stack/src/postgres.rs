@@ -60,6 +60,7 @@ pub struct Postgres {
     found: Found,
     account: Option<Account>,
     settings: Vec<(String, String)>,
+    env: Vec<(&'static str, String)>,
     port: u16,
     home: Home,
     /// Only when the home's path is too long for a socket.
@@ -86,8 +87,16 @@ impl Postgres {
             }
             Some(short)
         };
-        let mut postgres =
-            Postgres { server: None, found, account, settings: options.settings, port: free_port(), home, socket_home };
+        let mut postgres = Postgres {
+            server: None,
+            found,
+            account,
+            settings: options.settings,
+            env: Vec::new(),
+            port: free_port(),
+            home,
+            socket_home,
+        };
         postgres.launch(true)?;
         Ok(postgres)
     }
@@ -118,6 +127,9 @@ impl Postgres {
         if let Some((name, value)) = self.found.env() {
             launch = launch.env(name, value);
         }
+        for (name, value) in &self.env {
+            launch = launch.env(*name, value);
+        }
         let port = &mut self.port;
         let settings = &self.settings;
         let server = start("Postgres", &PASSING, |attempt| {
@@ -133,6 +145,11 @@ impl Postgres {
         })?;
         self.server = Some(server);
         Ok(())
+    }
+
+    /// What the server's environment has besides, from the next start on.
+    pub fn set_env(&mut self, env: impl IntoIterator<Item = (&'static str, String)>) {
+        self.env = env.into_iter().collect();
     }
 
     pub(crate) fn sockets(&self) -> &Path {

@@ -19,6 +19,9 @@ use crate::wait::try_wait_for;
 /// Every program here promises to stop within 10 s of SIGTERM; this is a little more.
 const GRACE_DEFAULT_S: u64 = 12;
 
+/// The variable that names libraries which are loaded into a program before its own.
+const PRELOAD: &str = "LD_PRELOAD";
+
 /// What to start, and how; can be started any number of times.
 #[derive(Clone, Debug)]
 pub struct Launch {
@@ -154,6 +157,8 @@ impl Launch {
         }
         for (name, value) in &self.env {
             match value {
+                // It is for the program, and not for who starts it, perhaps as another account.
+                Some(_) if name == PRELOAD => &mut command,
                 Some(value) => command.env(name, value),
                 None => command.env_remove(name),
             };
@@ -176,6 +181,9 @@ impl Launch {
             }
             let mut command = Command::new(program);
             command.args(&self.args);
+            if let Some(libraries) = self.preloaded() {
+                command.env(PRELOAD, libraries);
+            }
             return Ok(command);
         };
         let mut command = Command::new(setpriv);
@@ -192,8 +200,19 @@ impl Launch {
                     .args(["--bounding-set", "-all,+dac_override"]);
             }
         }
-        command.args(["--pdeathsig", signal_name(self.at_our_death)]).arg("--").arg(program).args(&self.args);
+        command.args(["--pdeathsig", signal_name(self.at_our_death)]).arg("--");
+        if let Some(libraries) = self.preloaded() {
+            let mut variable = OsString::from(format!("{PRELOAD}="));
+            variable.push(libraries);
+            command.arg("env").arg(variable);
+        }
+        command.arg(program).args(&self.args);
         Ok(command)
+    }
+
+    /// What is loaded into the program before its own libraries.
+    fn preloaded(&self) -> Option<&OsString> {
+        self.env.iter().rev().find(|(name, _)| name == PRELOAD)?.1.as_ref()
     }
 }
 

@@ -1,4 +1,6 @@
-//! The promises, checked over what shoppers were told and what stands in Postgres.
+//! The promises, checked over what shoppers and the world outside were told and what stands in Postgres.
+
+mod outside;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
@@ -118,6 +120,7 @@ impl Evidence<'_> {
     pub async fn check(&self) -> Result<Vec<Verdict>> {
         let audit = audit::audit(&self.house.pool).await.context("running the audit")?;
         let decided = self.decided().await?;
+        let arrived = self.house.world.arrived();
         let of_audit = |promise: &'static str, names: &[&str]| {
             let checks: Vec<_> = audit.checks.iter().filter(|check| names.contains(&check.name)).collect();
             let broken = checks.iter().filter(|check| !check.ok);
@@ -136,6 +139,7 @@ impl Evidence<'_> {
             self.nothing_waits(),
             self.only_the_newest_writes().await?,
             self.every_order_is_told().await?,
+            self.the_order_system_heard_right(&arrived).await?,
             self.final_is_final().await?,
             of_audit("the audit", &all),
             self.nobody_needs_more_rights()?,
@@ -148,8 +152,8 @@ impl Evidence<'_> {
         });
         let tried = [
             Verdict::new("I8 who is not touched keeps the pace", paces.len(), slow.collect()),
-            self.cards_are_charged_once().await?,
-            self.every_mail_is_sent().await?,
+            self.cards_are_charged_once(&arrived.ledger).await?,
+            self.every_mail_is_sent(&arrived).await?,
         ];
         verdicts.extend(tried.into_iter().filter(|verdict| verdict.examined > 0));
         Ok(verdicts)
@@ -294,69 +298,6 @@ impl Evidence<'_> {
             .await
             .context("reading what was watched")?;
         Ok(Verdict::new("I6 no row changes after another has decided", self.accepted().count(), seen))
-    }
-
-    async fn every_order_is_told(&self) -> Result<Verdict> {
-        let rows: Vec<(Uuid, bool, i64)> = sqlx::query_as(
-            "select order_id, synced_at is not null,
-                    (select count(*) from alerts where details ->> 'orderId' = orders.order_id::text)
-               from orders
-               left join order_syncs using (order_id)",
-        )
-        .fetch_all(&self.house.pool)
-        .await
-        .context("reading what was told of orders")?;
-        let broken = rows.iter().filter(|(_, synced, alerts)| *alerts > 1 || !synced && *alerts != 1);
-        let broken =
-            broken.map(|(id, synced, alerts)| format!("order {id}: sent {synced}, and alerted {alerts} times"));
-        Ok(Verdict::new("I7 every order is sent, or alerted once", rows.len(), broken.collect()))
-    }
-
-    /// What the gateway took is what was credited: the money of each charge that succeeded, once, and no other.
-    async fn cards_are_charged_once(&self) -> Result<Verdict> {
-        let rows: Vec<(Uuid, i64, String)> =
-            sqlx::query_as("select charge_id, amount, status from charges where repeat_of is null")
-                .fetch_all(&self.house.pool)
-                .await
-                .context("reading charges")?;
-        let mut taken: HashMap<Uuid, Vec<i64>> = HashMap::new();
-        for entry in self.house.world.arrived().ledger {
-            let id = entry.charge_id.and_then(|id| id.parse().ok()).context("money was taken for no charge")?;
-            taken.entry(id).or_default().push(entry.amount);
-        }
-        let mut broken = Vec::new();
-        for (id, amount, status) in &rows {
-            let amounts = taken.remove(id).unwrap_or_default();
-            let meant: &[i64] = if status == "SUCCEEDED" { &[*amount] } else { &[] };
-            if status == "PENDING" || amounts != meant {
-                broken.push(format!("charge {id} over {amount} won is {status}, and the gateway took {amounts:?}"));
-            }
-        }
-        broken.extend(
-            taken.iter().map(|(id, amounts)| format!("the gateway took {amounts:?} for {id}, which is no charge")),
-        );
-        Ok(Verdict::new("I7 a card is charged once, and the money credited", rows.len(), broken))
-    }
-
-    async fn every_mail_is_sent(&self) -> Result<Verdict> {
-        let rows: Vec<(Option<String>, bool)> = sqlx::query_as(
-            "select subject, sent_at is not null from mails
-              union all
-             select 'to ' || email || ', for ' || product_id, false from restock_registrations
-              union all
-             select 'by ' || channel || ': ' || text, delivered_at is not null
-               from alerts
-               left join alert_deliveries using (alert_id)",
-        )
-        .fetch_all(&self.house.pool)
-        .await
-        .context("reading mails")?;
-        let broken = rows.iter().filter(|(_, is_sent)| !is_sent);
-        Ok(Verdict::new(
-            "I7 every mail and every alert is sent",
-            rows.len(),
-            broken.map(|(what, _)| format!("not sent: {what:?}")).collect(),
-        ))
     }
 
     /// Asks again for every outcome that was told.

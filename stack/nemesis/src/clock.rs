@@ -28,6 +28,10 @@ pub fn wrong(is_ahead: bool) -> Result<[(&'static str, String); 3]> {
 pub fn is_wrong(answer: &Response) -> Result<bool> {
     let date = answer.headers().get("date").context("an answer has no date")?;
     let date = DateTime::parse_from_rfc2822(date.to_str().context("a date that is no text")?).context("a date")?;
-    let off = (Utc::now() - date.to_utc()).abs().to_std().context("a distance in time")?;
-    Ok(off >= SEEN_MIN)
+    Ok(is_off(date.to_utc()))
+}
+
+/// Whether whoever says that it is this time now has a wrong clock.
+pub fn is_off(now: DateTime<Utc>) -> bool {
+    (Utc::now() - now).abs().to_std().is_ok_and(|off| off >= SEEN_MIN)
 }

@@ -81,6 +81,8 @@ pub enum Fault {
     FillRedisDisk,
     /// Redis is started without its append-only file, and then with it again
     RedisWithoutAof,
+    /// The clock of Redis is an hour ahead, then an hour behind
+    SkewRedis,
     /// Redis loses all its data
     LoseRedis,
     /// The same while a worker sleeps on a batch, which it wakes up with when others have been decided
@@ -89,6 +91,8 @@ pub enum Fault {
     KillPostgres,
     /// Postgres is asked to end, and started again
     EndPostgres,
+    /// The clock of Postgres is an hour behind
+    SkewPostgres,
     /// Postgres has no disk left
     FillPostgresDisk,
     /// Somebody holds a row that everybody needs for longer than anybody waits for it
@@ -175,6 +179,12 @@ pub enum Fault {
     CutMail,
     /// The mail server hears, and is not heard
     DeafMail,
+    /// Whoever hears of alerts takes none
+    FailAlerts,
+    /// No worker reaches whoever hears of alerts
+    CutAlerts,
+    /// Whoever hears of alerts is not heard
+    DeafAlerts,
     /// Somebody holds the row of one coupon
     HoldCoupon,
     /// Somebody holds the row of one product
@@ -239,10 +249,12 @@ impl Fault {
             Fault::FillRedis => redis::fill(house).await,
             Fault::FillRedisDisk => return redis::fill_disk(house).await,
             Fault::RedisWithoutAof => redis::without_aof(house).await,
+            Fault::SkewRedis => return redis::skew(house).await,
             Fault::LoseRedis => redis::lose(house).await,
             Fault::LoseRedisUnderZombie => redis::lose_under_zombie(house).await,
             Fault::KillPostgres => postgres::kill(house).await,
             Fault::EndPostgres => postgres::end_server(house).await,
+            Fault::SkewPostgres => return postgres::skew(house).await,
             Fault::FillPostgresDisk => return postgres::fill_disk(house).await,
             Fault::HoldRow => postgres::hold(house, "select from coupons order by coupon_id for update", LASTS).await,
             Fault::TakeAllSessions => postgres::take_all_sessions(house).await,
@@ -286,6 +298,9 @@ impl Fault {
             Fault::FailMail => outside::mail(house, Mode::Fail { status: TRY_LATER }).await,
             Fault::CutMail => outside::mail_over(scene, Trouble::Cut).await,
             Fault::DeafMail => outside::mail_over(scene, Trouble::NoReplies).await,
+            Fault::FailAlerts => outside::alerts(house, Mode::Fail { status: FAILED }).await,
+            Fault::CutAlerts => outside::alerts_over(scene, Trouble::Cut).await,
+            Fault::DeafAlerts => outside::alerts_over(scene, Trouble::NoReplies).await,
             Fault::HoldCoupon => line::hold_coupon(house).await,
             Fault::HoldProduct => line::hold_product(house, load.goods().hot()).await,
             Fault::PauseLane => line::pause_lane(house).await,

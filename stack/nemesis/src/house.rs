@@ -1,5 +1,5 @@
-//! A whole shop that can be hurt: two of each program, their servers, and a wire between any two that talk, but for alerts by
-//! HTTP. Several faults may hurt it at once: each holds what it hits for no longer than a call.
+//! A whole shop that can be hurt: two of each program, their servers, and a wire between any two that talk. Several faults may
+//! hurt it at once: each holds what it hits for no longer than a call.
 
 mod launches;
 
@@ -39,6 +39,9 @@ const DATABASE: &str = "shop";
 const ADMIN_TOKEN: &str = "the-operators-token";
 const SYNC_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
+/// Whatever arrives outside in a long run is kept: the promises are looked at in it.
+const ARRIVALS_MAX: usize = 1_000_000;
+
 /// What Postgres may write ahead where its disk is memory.
 const WAL_MAX: (&str, &str) = ("max_wal_size", "256MB");
 
@@ -75,6 +78,8 @@ pub enum Between {
     WorkersAndGateway,
     /// Workers and the mail server: the same.
     WorkersAndMail,
+    /// Workers and whoever hears of alerts: the same.
+    WorkersAndAlerts,
 }
 
 /// All wires.
@@ -86,6 +91,7 @@ struct Wires {
     orders: [Wire; COPIES],
     gateway: [Wire; COPIES],
     mail: [Wire; COPIES],
+    alerts: [Wire; COPIES],
 }
 
 /// The shop. Fields end in this order.
@@ -147,7 +153,8 @@ impl House {
             .context("the address of Postgres")?;
         rights::prepare(&postgres.url(DATABASE)).await?;
         let secret = SYNC_SECRET.parse().context("the sync secret")?;
-        let world = Sandbox::start(Options { sync_secret: secret, ..Options::default() }).await?;
+        let world =
+            Sandbox::start(Options { sync_secret: secret, arrivals_max: ARRIVALS_MAX, ..Options::default() }).await?;
         std::fs::create_dir_all(folder.join("points")).context("making a folder for fault points")?;
 
         let ports: [u16; COPIES] = std::array::from_fn(|_| free_port());
@@ -159,8 +166,9 @@ impl House {
             orders: wires_to(outside).await?,
             gateway: wires_to(outside).await?,
             mail: wires_to(port_of(&world.smtp_url())?).await?,
+            alerts: wires_to(outside).await?,
         };
-        let launches = Launches { program, folder, wires: &wires, secrets: &secrets, world: &world, more };
+        let launches = Launches { program, folder, wires: &wires, secrets: &secrets, more };
         let apis = ports.iter().zip(0..).map(|(port, number)| launches.api(number, *port)).collect::<Result<_>>()?;
         let workers = (0..COPIES).map(|number| launches.workers(number)).collect::<Result<_>>()?;
         let http = Client::builder().timeout(ANSWER_MAX).build().context("making an HTTP client")?;
@@ -224,6 +232,7 @@ impl House {
             Between::WorkersAndOrders => &self.wires.orders,
             Between::WorkersAndGateway => &self.wires.gateway,
             Between::WorkersAndMail => &self.wires.mail,
+            Between::WorkersAndAlerts => &self.wires.alerts,
         }
     }
 

@@ -6,7 +6,7 @@ use sandbox::{Mode, Target, Totals};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{LASTS, Scene, felt, network, pause};
+use super::{FAILED, LASTS, Scene, felt, network, pause};
 use crate::house::{Between, House};
 use crate::wire::Trouble;
 
@@ -62,6 +62,36 @@ pub(super) async fn mail_over(scene: Scene<'_>, trouble: Trouble) -> Result<()> 
     let striking = network::strike(on_all, Between::WorkersAndMail, trouble);
     let (struck, came_back) = tokio::join!(striking, come_back(scene.house, &product));
     struck.and(came_back)
+}
+
+/// An alert is to be sent while whoever hears of them behaves like this.
+pub(super) async fn alerts(house: &House, mode: Mode) -> Result<()> {
+    house.world.set_fault(Target::Alerts, mode)?;
+    let met = while_orders_fail(house, meet_alerts(house)).await;
+    house.world.set_fault(Target::Alerts, Mode::Ok)?;
+    met
+}
+
+async fn meet_alerts(house: &House) -> Result<()> {
+    let came = || house.world.arrived_totals().alerts;
+    let before = came();
+    felt("an alert to be sent", async || Ok(came() > before)).await?;
+    pause(LASTS).await;
+    Ok(())
+}
+
+/// The same while this happens on the way there, to all.
+pub(super) async fn alerts_over(scene: Scene<'_>, trouble: Trouble) -> Result<()> {
+    let on_all = Scene { dice: 0, ..scene };
+    while_orders_fail(scene.house, network::strike(on_all, Between::WorkersAndAlerts, trouble)).await
+}
+
+/// An order that is never taken is what alerts are about.
+async fn while_orders_fail(house: &House, meanwhile: impl Future<Output = Result<()>>) -> Result<()> {
+    house.world.set_fault(Target::Orders, Mode::Fail { status: FAILED })?;
+    let done = meanwhile.await;
+    house.world.set_fault(Target::Orders, Mode::Ok)?;
+    done
 }
 
 /// A product that is gone, of which some want to hear; its id.

@@ -25,12 +25,15 @@ pub enum Part {
     Gateway,
     /// The mail server, and the way there.
     Mail,
+    /// Whoever hears of alerts, and the way there.
+    Alerts,
 }
 
-use Part::{Api, Gateway, Mail, Orders, Postgres, Redis, WayToDoors, WayToPostgres, WayToRedis, Workers};
+use Part::{Alerts, Api, Gateway, Mail, Orders, Postgres, Redis, WayToDoors, WayToPostgres, WayToRedis, Workers};
 
 /// A fault that must be the only one: nothing else may touch what it compares, or loses nothing in.
-const ALL: &[Part] = &[Api, Workers, Redis, Postgres, WayToRedis, WayToPostgres, WayToDoors, Orders, Gateway, Mail];
+const ALL: &[Part] =
+    &[Api, Workers, Redis, Postgres, WayToRedis, WayToPostgres, WayToDoors, Orders, Gateway, Mail, Alerts];
 
 impl Fault {
     /// What it hits, or needs to be well.
@@ -51,6 +54,7 @@ impl Fault {
             | Fault::FlushScripts
             | Fault::FillRedis
             | Fault::FillRedisDisk
+            | Fault::SkewRedis
             | Fault::LoseRedis => &[Redis],
             // A door must be there to refuse; whoever is started meanwhile refuses to start.
             Fault::RedisWithoutAof => &[Redis, Api, Workers, WayToRedis],
@@ -60,6 +64,8 @@ impl Fault {
             Fault::KillPostgres | Fault::EndPostgres | Fault::HoldRow | Fault::TakeAllSessions | Fault::EndSessions => {
                 &[Postgres]
             }
+            // When somebody decided is compared with when its loss was told.
+            Fault::SkewPostgres => &[Postgres, Redis],
             // Nobody finds it full while nothing comes to be written.
             Fault::FillPostgresDisk => &[Postgres, WayToPostgres, Workers, Redis, WayToRedis],
             Fault::CutRedis | Fault::DeafRedis | Fault::SilentRedis | Fault::FarRedis => &[WayToRedis],
@@ -95,6 +101,8 @@ impl Fault {
             Fault::RefuseMail | Fault::FailMail | Fault::CutMail | Fault::DeafMail => {
                 &[Mail, Api, Postgres, WayToPostgres]
             }
+            // An alert comes of an order that is not taken.
+            Fault::FailAlerts | Fault::CutAlerts | Fault::DeafAlerts => &[Alerts, Orders],
             Fault::RollingRestart
             | Fault::HoldCoupon
             | Fault::HoldProduct

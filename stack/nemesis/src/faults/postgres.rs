@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::processes::wake_workers;
 use super::{FELT_MAX, LASTS, LOOK_EVERY, Struck, felt, pause};
+use crate::clock;
 use crate::house::{House, Program};
 
 /// A session that does nothing but hold.
@@ -47,6 +48,28 @@ async fn away_and_back(house: &House) -> Result<()> {
         ensure!(Instant::now() < ends, error.context("Postgres after it ended"));
         pause(LOOK_EVERY).await;
     }
+}
+
+/// Restarts it with a clock that is behind, and with the right one again. After one that was ahead, whatever it has put off
+/// waits for as much longer, which no run is long enough for.
+pub(super) async fn skew(house: &House) -> Result<Struck> {
+    let variables = match clock::wrong(false) {
+        Ok(variables) => variables,
+        Err(why) => return Ok(Struck::Skipped(format!("no clock can be wrong here: {why:#}"))),
+    };
+    again(house, &variables)?;
+    let now = sqlx::query_scalar("select clock_timestamp()").fetch_one(&house.pool).await;
+    ensure!(clock::is_off(now.context("asking Postgres for the time")?), "Postgres' clock is right");
+    pause(LASTS).await;
+    again(house, &[])?;
+    Ok(Struck::Felt)
+}
+
+fn again(house: &House, variables: &[(&'static str, String)]) -> Result<()> {
+    let mut postgres = house.postgres();
+    postgres.stop(Shutdown::Fast);
+    postgres.set_env(variables.iter().cloned());
+    postgres.start_again()
 }
 
 pub(super) async fn fill_disk(house: &House) -> Result<Struck> {

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use chrono::DateTime;
 use runtime::fault_points::Point;
 use runtime::metrics::REDIS_SCRIPT_SECONDS;
 use serde_json::json;
 
 use super::processes::sleep_at;
 use super::{LASTS, Struck, felt, pause};
+use crate::clock;
 use crate::house::{COPIES, House, Program};
 use crate::load::WIDE;
 
@@ -118,6 +120,33 @@ async fn refuses(house: &House) -> Result<()> {
     ensure!(status == 503, "a claim was answered {status} by a door whose Redis keeps nothing: {body}");
     pause(LASTS).await;
     Ok(())
+}
+
+/// Restarts it with a wrong clock, ahead and then behind, and with the right one again: what it keeps the time of, leases above
+/// all, is hours off in both directions.
+pub(super) async fn skew(house: &House) -> Result<Struck> {
+    for is_ahead in [true, false] {
+        let variables = match clock::wrong(is_ahead) {
+            Ok(variables) => variables,
+            Err(why) => return Ok(Struck::Skipped(format!("no clock can be wrong here: {why:#}"))),
+        };
+        again(house, variables)?;
+        let seconds: i64 = house.redis().command(&["TIME"])?.lines().next().unwrap_or_default().parse()?;
+        ensure!(
+            clock::is_off(DateTime::from_timestamp(seconds, 0).context("what Redis says of the time")?),
+            "Redis' clock is right"
+        );
+        pause(LASTS).await;
+    }
+    again(house, [])?;
+    Ok(Struck::Felt)
+}
+
+fn again<const N: usize>(house: &House, variables: [(&'static str, String); N]) -> Result<()> {
+    let mut redis = house.redis();
+    redis.stop();
+    redis.set_env(variables);
+    redis.start_again()
 }
 
 /// Loses all data, once somebody stands in line: in one step, so that nobody is served between looking and losing.

@@ -5,7 +5,6 @@ use std::path::Path;
 use anyhow::Result;
 use demo::rights::{APP, Secrets};
 use runtime::fault_points::FOLDER_VARIABLE;
-use sandbox::Sandbox;
 use stack::{Launch, free_port};
 
 use super::{ADMIN_TOKEN, COPIES, Copy, DATABASE, LEASE, SYNC_SECRET, Wires};
@@ -15,7 +14,6 @@ pub(super) struct Launches<'a> {
     pub folder: &'a Path,
     pub wires: &'a Wires,
     pub secrets: &'a Secrets,
-    pub world: &'a Sandbox,
     pub more: &'a [(&'a str, String)],
 }
 
@@ -65,7 +63,7 @@ impl Launches<'_> {
             .env("PAYMENT_GATEWAY_TIMEOUT", "2s")
             .env("SMTP_URL", format!("smtp://{}", self.wires.mail[number].address))
             .env("ALERT_EMAIL", "operators@example.com")
-            .env("ALERT_WEBHOOK_URL", format!("{}/alerts", self.world.url()));
+            .env("ALERT_WEBHOOK_URL", format!("http://{}/alerts", self.wires.alerts[number].address));
         Copy::start(launch, metrics_port)
     }
 }
