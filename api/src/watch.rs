@@ -41,8 +41,7 @@ pub fn start(state: &AppState, link: &Link, migrate: bool, shutdown: &Cancellati
     let (durability, looked_at) = (Arc::clone(&state.durability), link.clone());
     let looking = async move { durability.keep_looking(&looked_at).await };
     tasks.spawn(until(shutdown.clone(), looking));
-    let keeps = state.clone();
-    tasks.spawn(until(shutdown.clone(), async move { keeps.terms.keep().await }));
+    tasks.spawn(until(shutdown.clone(), keep_terms(state.clone())));
     let lines = state.lines.all().map(|(_, line)| line.lanes.clone()).collect();
     tasks.spawn(until(shutdown.clone(), keep_line_gauges(lines)));
     Watching { tasks, shutdown: shutdown.clone() }
@@ -118,6 +117,15 @@ async fn connect(state: &AppState, link: &Link) -> anyhow::Result<bool> {
         link.connect().await?;
     }
     Ok(is_current)
+}
+
+/// Keeps what coupons demand, once there are coupons, until dropped.
+async fn keep_terms(state: AppState) {
+    // That Postgres cannot be asked is told by whoever needs it then.
+    while matches!(postgres::schema_is_current(&state.pool).await, Ok(false)) {
+        tokio::time::sleep(RETRY_PAUSE).await;
+    }
+    state.terms.keep().await;
 }
 
 /// Wakes those who wait, until dropped.

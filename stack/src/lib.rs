@@ -30,7 +30,7 @@ pub use install::package_program;
 pub use pgbouncer::PgBouncer;
 pub use ports::free_port;
 pub use postgres::{Postgres, PostgresOptions, Row, Shutdown, as_role, fresh_database};
-pub use process::{Launch, Process};
+pub use process::{Launch, Process, has_ended};
 pub use prometheus::{Prometheus, PrometheusTools};
 pub use redis::{Redis, RedisCluster, RedisOptions, RedisSentinels, RedisUsers};
 pub use wait::{try_wait_for, try_wait_for_async, wait_for, wait_for_async};

@@ -10,7 +10,7 @@ use std::sync::{LazyLock, OnceLock, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::account::Account;
 use crate::tools::in_path;
@@ -214,6 +214,14 @@ impl Launch {
     fn preloaded(&self) -> Option<&OsString> {
         self.env.iter().rev().find(|(name, _)| name == PRELOAD)?.1.as_ref()
     }
+}
+
+/// Whether a child of ours, by its id, has ended. Whoever waits for it still finds it.
+pub fn has_ended(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    // An error says that somebody has waited for it already.
+    pid.is_none_or(|pid| !matches!(waitid(WaitId::Pid(pid), look), Ok(None)))
 }
 
 fn signal_name(signal: Signal) -> &'static str {

@@ -4,7 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::time::Duration;
 
-use stack::{Launch, Process, wait_for};
+use stack::{Launch, Process, has_ended, wait_for};
 use tempfile::TempDir;
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -78,6 +78,7 @@ fn the_end_is_as_it_was_asked_for() {
     killed.kill9();
     assert_eq!(killed.status().unwrap().signal(), Some(9));
     assert_eq!(killed.log(), "up\n");
+    assert!(has_ended(killed.pid()), "whoever waits for it has it no more");
     // All of these mean nothing to a process that has ended.
     killed.sigterm();
     killed.kill9();
@@ -96,7 +97,7 @@ fn a_frozen_process_does_nothing_until_it_goes_on() {
     wait_for_text(&process, "tick");
     process.sigstop();
     wait_for("the stop", DEADLINE, || (state(process.pid()) == Some('T')).then_some(()));
-    assert!(process.is_running());
+    assert!(process.is_running() && !has_ended(process.pid()));
     let frozen = process.log().len();
     process.sigcont();
     wait_for("another tick", DEADLINE, || (process.log().len() > frozen).then_some(()));

@@ -75,6 +75,7 @@ async fn what_operators_send_is_checked() {
         ("/api/admin/products", product)
     };
     let rows = [
+        (product(json!({"productId": "popular"})), "productId"),
         (product(json!({"productId": "P 1"})), "productId"),
         (product(json!({"name": ""})), "name"),
         (product(json!({"name": "  "})), "name"),

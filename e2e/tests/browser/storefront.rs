@@ -77,6 +77,23 @@ async fn of_two_shoppers_and_one_coupon_one_gets_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_has_had_its_share_is_told_so() {
+    let programs = programs_or_skip!();
+    let shop = Shop::open().await;
+    let coupon = json!({"couponId": "C1", "name": "주소당 한 장", "discountType": "PERCENT", "discountValue": 10,
+                        "totalQuantity": 5, "maxPerAddress": 1});
+    shop.admin("/coupons", coupon).await;
+    shop.submit("/coupons/C1/issue", json!({"userId": "user2"})).await;
+    let browser = Browser::open(&programs, "ko").await;
+    enter(&browser, &shop, "user1", "/coupons").await;
+    browser.click("쿠폰 받기").await;
+    // It is no matter of time, so nothing is sent again.
+    browser.see("이 주소에서 받을 수 있는 쿠폰 수를 모두 받았습니다").await;
+    browser.see_gone("지금 다시 보내기").await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_order_with_a_coupon_goes_from_the_search_to_its_details() {
     let programs = programs_or_skip!();
     let shop = Shop::open().await;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use chrono::Utc;
 use common::CouponId;
 use sqlx::PgConnection;
@@ -79,7 +79,10 @@ pub async fn run(options: &Options, screen: Screen) -> Result<(Shop, Report)> {
     }
     creating.done();
 
-    let report = hold(options, screen, &shop, &sale).await?;
+    let report = tokio::select! {
+        held = hold(options, screen, &shop, &sale) => held?,
+        (name, _) = shop.until_one_ends(&[]) => bail!("{name} ended before the sale was over; its log ends:\n{}", shop.last_words(name)),
+    };
     let page = report::html(&report);
     std::fs::write(&options.page, page).with_context(|| format!("writing {}", options.page.display()))?;
     Ok((shop, report))

@@ -6,6 +6,7 @@ mod run_folder;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rand::RngExt;
@@ -23,6 +24,12 @@ pub use run_folder::RunFolder;
 const DATABASE: &str = "shop";
 
 const TOKEN_BYTES: usize = 24;
+
+/// So much of a log is told.
+const LAST_LINES: usize = 20;
+
+/// How often it is looked whether all parts are still there.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// A shop that is open. It closes when it is dropped, in this order: the doors, the workers, the world outside, the services,
 /// the folder.
@@ -146,6 +153,28 @@ impl Shop {
         let mut all = vec![("api", self.api.process.log())];
         all.extend(self.workers.iter().map(|workers| ("workers", workers.process.log())));
         all
+    }
+
+    /// Returns when a part of the shop ends that is not among these; its name, and its process' id.
+    pub async fn until_one_ends(&self, ended: &[u32]) -> (&'static str, u32) {
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        loop {
+            looks.tick().await;
+            let is_new = |(_, pid): &(&str, u32)| !ended.contains(pid) && stack::has_ended(*pid);
+            if let Some(one) = self.processes().into_iter().find(is_new) {
+                return one;
+            }
+        }
+    }
+
+    /// The end of the log of a part of the shop.
+    pub fn last_words(&self, name: &str) -> String {
+        match name {
+            "postgres" => self.stack.postgres.log_tail(),
+            "redis" => self.stack.redis.log_tail(),
+            "api" => self.api.process.log_tail(LAST_LINES),
+            _ => self.workers.iter().map(|workers| workers.process.log_tail(LAST_LINES)).collect(),
+        }
     }
 
     /// The processes of the shop by name, for those who measure what each one costs.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use stack::{Launch, wait_for};
+use stack::{Launch, Process, wait_for};
 
 const DEADLINE: Duration = Duration::from_secs(120);
 
@@ -108,6 +108,47 @@ fn without_once_the_shop_stays_open_until_it_is_told_to_close() {
     demo.sigterm();
     assert!(demo.wait(DEADLINE).unwrap().success(), "{}", demo.log());
     TcpStream::connect(&address).unwrap_err();
+}
+
+/// Kills the workers of a demo.
+fn kill_workers(demo: &Process) {
+    let is_theirs = |pid: &String| {
+        let read = |what| std::fs::read_to_string(format!("/proc/{pid}/{what}")).unwrap_or_default();
+        let parent = format!("PPid:\t{}", demo.pid());
+        read("cmdline").contains("serve-workers") && read("status").lines().any(|line| line == parent)
+    };
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids: Vec<String> =
+        processes.filter_map(|entry| entry.file_name().into_string().ok()).filter(is_theirs).collect();
+    assert_eq!(pids.len(), 1);
+    assert!(Command::new("kill").arg("-9").args(pids).status().is_ok_and(|status| status.success()));
+}
+
+#[test]
+fn a_part_of_an_open_shop_that_ends_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut launch = Launch::new(env!("CARGO_BIN_EXE_demo"), folder.path().join("demo.log")).args(SMALL);
+    launch = launch.arg("--report").arg(folder.path().join("report.html"));
+    let mut demo = launch.spawn().unwrap();
+    wait_for("the open shop", DEADLINE, || demo.log().contains("export API=").then_some(()));
+    kill_workers(&demo);
+    wait_for("a word of it", DEADLINE, || demo.log().contains("workers has ended").then_some(()));
+    demo.sigterm();
+    assert!(demo.wait(DEADLINE).unwrap().success(), "{}", demo.log());
+}
+
+#[test]
+fn a_sale_fails_that_loses_a_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut launch = Launch::new(env!("CARGO_BIN_EXE_demo"), folder.path().join("demo.log"));
+    // More orders than are done before the workers end.
+    launch = launch.args(["--once", "--orders-count", "100000", "--shoppers", "300", "--products", "20"]);
+    launch = launch.arg("--report").arg(folder.path().join("report.html"));
+    let mut demo = launch.spawn().unwrap();
+    wait_for("the end of the claims", DEADLINE, || demo.log().contains("coupon claims (").then_some(()));
+    kill_workers(&demo);
+    assert!(!demo.wait(DEADLINE).unwrap().success(), "{}", demo.log());
+    assert!(demo.log().contains("workers ended before the sale was over"), "{}", demo.log());
 }
 
 #[test]

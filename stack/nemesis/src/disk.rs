@@ -1,7 +1,8 @@
 //! A disk of its own that can be full: memory with a size, which is mounted where a server keeps its data.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
@@ -11,9 +12,16 @@ const SIZE_BYTES: u64 = 8 << 30;
 /// The server goes on writing between measuring the disk and filling it.
 const FILL_TRIES_MAX: usize = 100;
 
-/// Gone when it is dropped, with everything on it.
+/// Waits until whoever started it has ended in whatever way, and makes the folder one again: a server that is just ending may
+/// have a file open, and the disk then goes with it.
+const GO_WITH_US: &str = "read -r _; umount --lazy \"$0\"";
+
+/// Gone when it is dropped, and when we end, with everything on it.
 #[derive(Debug)]
-pub struct Disk(PathBuf);
+pub struct Disk {
+    folder: PathBuf,
+    goes_with_us: Child,
+}
 
 impl Disk {
     /// Makes the folder a disk.
@@ -23,7 +31,11 @@ impl Disk {
     pub fn mount(folder: &Path) -> Result<Disk> {
         std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
         run(mount(&format!("size={SIZE_BYTES}")).args(["-t", "tmpfs", "droplane-nemesis"]).arg(folder))?;
-        Ok(Disk(folder.to_owned()))
+        let mut goes_with_us = Command::new("sh");
+        goes_with_us.args(["-c", GO_WITH_US]).arg(folder).stdin(Stdio::piped());
+        // Ctrl-C in a terminal goes to a whole process group.
+        let goes_with_us = goes_with_us.process_group(0).spawn().context("starting who unmounts a disk")?;
+        Ok(Disk { folder: folder.to_owned(), goes_with_us })
     }
 
     /// Leaves room for nothing more than what is on it.
@@ -50,20 +62,21 @@ impl Disk {
     }
 
     fn resize(&self, bytes: u64) -> Result<()> {
-        run(mount(&format!("remount,size={bytes}")).arg(&self.0)).map(drop)
+        run(mount(&format!("remount,size={bytes}")).arg(&self.folder)).map(drop)
     }
 
     fn used(&self) -> Result<u64> {
-        let told = run(Command::new("df").args(["--block-size=1", "--output=used"]).arg(&self.0))?;
+        let told = run(Command::new("df").args(["--block-size=1", "--output=used"]).arg(&self.folder))?;
         told.lines().last().and_then(|line| line.trim().parse().ok()).with_context(|| format!("df says {told}"))
     }
 }
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // A server that is just ending may have a file open: the disk then goes with it.
-        if let Err(error) = run(Command::new("umount").arg("--lazy").arg(&self.0)) {
-            stack::tell_skipped(format_args!("{} stays mounted: {error:#}", self.0.display()));
+        // It waits for our end of its input to close, which `wait` does first.
+        let ended = self.goes_with_us.wait();
+        if !ended.is_ok_and(|status| status.success()) {
+            stack::tell_skipped(format_args!("{} stays mounted", self.folder.display()));
         }
     }
 }

@@ -4,9 +4,10 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use clap::builder::{RangedU64ValueParser, TypedValueParser};
 use clap::{Args, Parser};
 use demo::programs::Program;
 use nemesis::check::Verdict;
@@ -16,6 +17,9 @@ use nemesis::run::{Plan, SHOPPERS, run};
 use runtime::fault_points::{BUG_VARIABLE, Bug};
 
 const SECONDS_PER_MINUTE: u64 = 60;
+
+/// The exit code where nothing can be said of the promises; that of broken promises is 1.
+const COULD_NOT_RUN: u8 = 2;
 
 /// Tries whether the shop keeps its promises while everything around it fails
 #[derive(Debug, Parser)]
@@ -50,7 +54,7 @@ struct NemesisArgs {
     orders: Option<PathBuf>,
 
     /// Shoppers at once
-    #[arg(long, value_name = "SHOPPERS", default_value_t = SHOPPERS)]
+    #[arg(long, value_name = "SHOPPERS", default_value_t = SHOPPERS, value_parser = shoppers())]
     shoppers: usize,
 
     /// Make this mistake in the programs, to see that it is found: no-fence, ack-before-commit, retry-to-the-tail, no-idempotency
@@ -62,6 +66,14 @@ struct NemesisArgs {
     data: Option<PathBuf>,
 }
 
+/// More than one process can be at once, with a connection each.
+const SHOPPERS_MAX: u64 = 20_000;
+
+/// Nobody would feel a fault of an empty shop.
+fn shoppers() -> impl TypedValueParser<Value = usize> {
+    RangedU64ValueParser::<u16>::new().range(1..=SHOPPERS_MAX).map(usize::from)
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let ended = match cli.program {
@@ -70,29 +82,34 @@ fn main() -> ExitCode {
     };
     ended.unwrap_or_else(|error| {
         eprintln!("nemesis: {error:#}");
-        ExitCode::FAILURE
+        ExitCode::from(COULD_NOT_RUN)
     })
 }
 
 fn try_it(args: NemesisArgs) -> Result<ExitCode> {
     let seed = args.seed.unwrap_or_else(rand::random);
+    let goods = args.orders.as_deref().map_or_else(|| Ok(Goods::made_up()), Goods::real)?;
     let folder = match &args.data {
         Some(folder) => folder.clone(),
         None => tempfile::Builder::new().prefix("nemesis-").tempdir().context("making a folder")?.keep(),
     };
     std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-    println!("seed {seed}");
+    println!("seed {seed}; logs and data are in {}", folder.display());
+    if let Some(bug) = &args.bug {
+        println!("the programs make a mistake: {bug}");
+    }
     let faults = if args.faults.is_empty() { Plan::all_faults() } else { args.faults };
     let plan = Plan {
         at_once: args.at_once.into(),
         time: Duration::from_secs(args.minutes * SECONDS_PER_MINUTE),
         shoppers: args.shoppers,
-        goods: args.orders.as_deref().map_or_else(|| Ok(Goods::made_up()), Goods::real)?,
+        goods,
         more: args.bug.into_iter().map(|bug| (BUG_VARIABLE, bug)).collect(),
         ..Plan::of(std::env::current_exe().context("finding this program")?, seed, faults)
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting a runtime")?;
-    let report = runtime.block_on(run(&plan, &folder, |what| println!("  {what}")));
+    let began = Instant::now();
+    let report = runtime.block_on(run(&plan, &folder, |what| println!("{:5} s  {what}", began.elapsed().as_secs())));
     let report = report.with_context(|| format!("seed {seed}; logs and data are in {}", folder.display()))?;
     println!("{} commands, {} faults", report.commands, report.struck.len());
     report.verdicts.iter().for_each(tell);

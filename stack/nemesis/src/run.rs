@@ -142,16 +142,16 @@ pub async fn run(plan: &Plan, folder: &Path, mut telling: impl FnMut(&str)) -> R
         }
         let paced = faults.iter().any(|fault| (plan.paced)(*fault));
         pause(if paced { PACE_REST + PACE_LOOKED_AT } else { quiet(&mut random) }).await;
-        let named: Vec<String> = faults.iter().map(|fault| format!("{fault:?}")).collect();
+        let named: Vec<String> = faults.iter().map(|fault| fault.name()).collect();
         let named = named.join(" + ");
         telling(&named);
         let began = Instant::now();
         let outcomes = strike_all(&faults, &house, &load, &mut random);
         for (fault, outcome) in faults.iter().zip(outcomes) {
-            match outcome.with_context(|| format!("{fault:?} of {named}, after {} faults", struck.len()))? {
+            match outcome.with_context(|| format!("{} of {named}, after {} faults", fault.name(), struck.len()))? {
                 Struck::Felt => struck.push(*fault),
                 Struck::Skipped(why) => {
-                    stack::tell_skipped(format_args!("{fault:?}: {why}"));
+                    stack::tell_skipped(format_args!("{}: {why}", fault.name()));
                     skipped.push((*fault, why));
                 }
             }

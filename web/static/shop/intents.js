@@ -150,7 +150,8 @@ async function passingCause(error) {
     }
   }
   const isFault = error instanceof Refused && error.status >= 500 && !error.headers.has("location");
-  return error instanceof Unreachable || isFault || error.status === 429 ? error : null;
+  const isTooOften = error.status === 429 && error.problem.reason !== "ADDRESS_USED_UP";
+  return error instanceof Unreachable || isFault || isTooOften ? error : null;
 }
 
 function pause(intent, error, failures, signal) {

@@ -21,9 +21,10 @@ export function announce(words) {
 }
 
 // What a shopper is told of a problem, in the language of now.
-export function problemText(problem) {
-  const key = `error${problem.code}`;
-  return hasText(key) ? text(key) : (problem.message ?? text("errorX003"));
+export function problemText({ code, reason, message }) {
+  // A reason says more than its code.
+  const key = [`error${code}_${reason}`, `error${code}`].find(hasText);
+  return key ? text(key) : (message ?? text("errorX003"));
 }
 
 // What a shopper is told when a call failed.

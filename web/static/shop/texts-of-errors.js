@@ -31,6 +31,17 @@ addTexts({
   errorX003: ["처리 중 오류가 발생했습니다.", "Something went wrong on our side."],
   errorX004: ["이미 존재하는 ID입니다.", "This id is already taken."],
 
+  // claims that were refused before the line
+  errorR003_ADDRESS_USED_UP: [
+    "이 주소에서 받을 수 있는 쿠폰 수를 모두 받았습니다.",
+    "As many of these coupons as may go to one address have gone to yours.",
+  ],
+  errorA002_HUMAN_TOKEN_MISSING: [
+    "이 쿠폰을 받으려면 사람임을 확인해야 하는데, 이 화면에서는 확인할 수 없습니다.",
+    "This coupon needs a proof that you are a person, which this page cannot ask you for.",
+  ],
+  errorA002_HUMAN_TOKEN_REFUSED: ["사람임을 확인하지 못했습니다.", "The proof that you are a person was not accepted."],
+
   // of C005
   reasonNOT_OWNED: ["보유하지 않은 쿠폰입니다.", "You do not have this coupon."],
   reasonALREADY_USED: ["이미 사용한 쿠폰입니다.", "This coupon is already used."],

@@ -59,6 +59,9 @@ impl Product {
     }
 }
 
+/// Where a product would be, the list of the popular ones is.
+const POPULAR: &str = "popular";
+
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct NewProduct {
@@ -89,6 +92,8 @@ async fn create(
     shape.text("description", &new.description, 0..=MAX_DESCRIPTION_CHARS);
     shape.amount("price", new.price);
     shape.range("stock", new.stock, 0..=MAX_STOCK_PIECES);
+    let is_free = new.product_id.as_ref().is_none_or(|id| id.as_str() != POPULAR);
+    shape.demand(is_free, "productId", "is where the popular products are");
     shape.checked()?;
     let product_id = new.product_id.map_or_else(|| Uuid::now_v7().to_string(), |id| id.to_string());
 

@@ -12,7 +12,7 @@ use demo::load::{Learn, Pace};
 use demo::programs::Program;
 use demo::report;
 use demo::run::{Goods, Options, run};
-use demo::sale::{Replay, Size, create, open_house};
+use demo::sale::{Replay, Sale, Size, create, open_house};
 use demo::screen::Screen;
 use demo::shop::Shop;
 use indicatif::ProgressBar;
@@ -167,15 +167,25 @@ async fn demo(args: DemoArgs) -> Result<ExitCode> {
     println!("Report: {}", options.page.display());
     let code = if report.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if !once {
-        create(&shop.admin(), &open_house(), &ProgressBar::hidden()).await.context("leaving something to try")?;
-        print_addresses(&shop);
-        ended.await;
+        let left = open_house();
+        create(&shop.admin(), &left, &ProgressBar::hidden()).await.context("leaving something to try")?;
+        print_addresses(&shop, &left);
+        let mut gone = Vec::new();
+        loop {
+            tokio::select! {
+                () = &mut ended => break,
+                (name, pid) = shop.until_one_ends(&gone) => {
+                    eprintln!("{name} has ended; the rest of the shop stays open, and nobody starts it again");
+                    gone.push(pid);
+                }
+            }
+        }
         eprintln!("closing the shop");
     }
     Ok(code)
 }
 
-fn print_addresses(shop: &Shop) {
+fn print_addresses(shop: &Shop, left: &Sale) {
     let sandbox = shop.sandbox_url().map(|url| format!(" SANDBOX={url}")).unwrap_or_default();
     println!();
     println!("The shop stays open until Ctrl-C:");
@@ -183,6 +193,9 @@ fn print_addresses(shop: &Shop) {
     println!();
     println!("  shop      http://{}/", shop.address());
     println!("  console   http://{}/admin  for operators; it asks for the ADMIN_TOKEN", shop.address());
+    let coupons: Vec<&str> = left.campaign.iter().map(|campaign| campaign.coupon_id.as_str()).collect();
+    let shoppers: Vec<&str> = left.users.iter().map(|user| user.user_id.as_str()).collect();
+    println!("  to try    coupon {}, shoppers {}", coupons.join(", "), shoppers.join(", "));
     for (name, address) in shop.metrics_addresses() {
         println!("  {name:<9} http://{address}/metrics");
     }
