@@ -25,6 +25,9 @@ const DATABASE: &str = "shop";
 
 const TOKEN_BYTES: usize = 24;
 
+/// What the world outside is called.
+const SANDBOX: &str = "sandbox";
+
 /// So much of a log is told.
 const LAST_LINES: usize = 20;
 
@@ -160,8 +163,9 @@ impl Shop {
         let mut looks = tokio::time::interval(LOOK_EVERY);
         loop {
             looks.tick().await;
+            let world = self.world.iter().map(|world| (SANDBOX, world.pid()));
             let is_new = |(_, pid): &(&str, u32)| !ended.contains(pid) && stack::has_ended(*pid);
-            if let Some(one) = self.processes().into_iter().find(is_new) {
+            if let Some(one) = self.processes().into_iter().chain(world).find(is_new) {
                 return one;
             }
         }
@@ -173,6 +177,7 @@ impl Shop {
             "postgres" => self.stack.postgres.log_tail(),
             "redis" => self.stack.redis.log_tail(),
             "api" => self.api.process.log_tail(LAST_LINES),
+            SANDBOX => self.world.iter().map(|world| world.last_words(LAST_LINES)).collect(),
             _ => self.workers.iter().map(|workers| workers.process.log_tail(LAST_LINES)).collect(),
         }
     }

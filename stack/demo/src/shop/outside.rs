@@ -55,6 +55,16 @@ impl World {
         format!("http://127.0.0.1:{}", self.running.metrics_port)
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.running.process.pid()
+    }
+
+    /// The last lines of its log.
+    pub fn last_words(&self, lines: usize) -> String {
+        self.running.process.log_tail(lines)
+    }
+
     /// What the API must be told to find it.
     pub fn variables_of_the_door(&self) -> Vec<(&'static str, String)> {
         vec![
