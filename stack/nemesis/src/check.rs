@@ -195,7 +195,7 @@ impl Evidence<'_> {
 
     fn one_outcome(&self, decided: &HashMap<Uuid, Decided>) -> Verdict {
         let mut broken = Vec::new();
-        for (key, told, Accepted { id, .. }) in self.accepted() {
+        for (key, told, _) in self.accepted() {
             let ids: BTreeSet<Uuid> = told.ids.iter().map(|it| it.id).chain(told.lost.iter().map(|it| it.id)).collect();
             let of_key = || ids.iter().filter_map(|id| decided.get(id));
             let outcomes: BTreeSet<_> = of_key().map(|decided| &decided.outcome).collect();
@@ -210,7 +210,7 @@ impl Evidence<'_> {
                 broken.extend(known.map(|known| format!("{known:?}, and was unknown at {asked}")));
             }
             // What was lost may have been sent again, under another id.
-            let Some(id) = told.id().or((told.lost.is_empty()).then_some(id)) else { continue };
+            let Some(id) = told.id() else { continue };
             match decided.get(&id) {
                 None => broken.push(format!("{id} was accepted and never decided")),
                 Some(Decided { outcome, .. }) => {
@@ -305,10 +305,9 @@ impl Evidence<'_> {
         let client = Client::new();
         let mut broken = Vec::new();
         let mut examined = 0;
-        for (number, (_, told, Accepted { id, .. })) in self.accepted().enumerate() {
-            let Some(first) = told.outcomes.first() else { continue };
+        for (number, (_, told, _)) in self.accepted().enumerate() {
+            let (Some(first), Some(id)) = (told.outcomes.first(), told.id()) else { continue };
             examined += 1;
-            let id = told.id().unwrap_or(id);
             let door = &self.house.doors[number % self.house.doors.len()];
             let heard = hear(client.get(format!("{door}/api/requests/{id}")).send().await).await;
             match document(heard.with_context(|| format!("asking again for {id}"))?) {

@@ -32,7 +32,7 @@ pub struct Told {
 }
 
 impl Told {
-    /// The request that stands for it in the end.
+    /// The request that stands for it in the end; none where it was lost, and not told anew.
     pub fn id(&self) -> Option<Uuid> {
         self.ids.last().map(|accepted| accepted.id)
     }

@@ -16,7 +16,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 pub(super) enum Sent {
     /// A 202 with its ticket.
     Accepted(Uuid, u64),
-    /// The outcome of a charge at once, and the charge where it was named.
+    /// The outcome of a charge at once, and the request where it was named.
     Ended(Option<Uuid>, String),
     /// No before the line.
     Refused(String),
@@ -32,6 +32,8 @@ pub struct Heard {
     status: StatusCode,
     /// In seconds.
     retry_after: Option<u64>,
+    /// The request that its `Location` names.
+    request: Option<Uuid>,
     body: Value,
 }
 
@@ -42,10 +44,12 @@ pub struct Heard {
 pub async fn hear(answer: Answered<Response>) -> Answered<Heard> {
     let answer = answer?;
     let status = answer.status();
-    let retry_after = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+    let header = |name: &str| answer.headers().get(name)?.to_str().ok();
+    let retry_after = header("retry-after").and_then(|value| value.parse().ok());
+    let request = header("location").and_then(|value| value.rsplit('/').next()?.parse().ok());
     let body = answer.bytes().await?;
     let body = serde_json::from_slice(&body).unwrap_or_else(|_| String::from_utf8_lossy(&body).into());
-    Ok(Heard { status, retry_after, body })
+    Ok(Heard { status, retry_after, request, body })
 }
 
 /// Who is to come again is told when.
@@ -58,12 +62,12 @@ pub(super) fn understand(heard: Heard) -> Sent {
     if let Some(pause) = is_for_now(&heard) {
         return Sent::Again(pause.clamp(PAUSE, PAUSE_MAX));
     }
-    let Heard { status, body, .. } = heard;
+    let Heard { status, request, body, .. } = heard;
     let code = body["code"].as_str().unwrap_or_default().to_owned();
     let id = |name: &str| body[name].as_str().and_then(|id| id.parse().ok());
     match status {
         StatusCode::OK if body["chargeId"].is_string() => Sent::Ended(id("chargeId"), "SUCCEEDED".to_owned()),
-        StatusCode::PAYMENT_REQUIRED if code == "PAY002" => Sent::Ended(id("requestId"), code),
+        StatusCode::PAYMENT_REQUIRED if code == "PAY002" => Sent::Ended(request, code),
         StatusCode::ACCEPTED | StatusCode::OK | StatusCode::CREATED if body["requestId"].is_string() => {
             match (id("requestId"), body["ticket"].as_u64()) {
                 (Some(id), Some(ticket)) => Sent::Accepted(id, ticket),
