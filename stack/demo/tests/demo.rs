@@ -23,6 +23,12 @@ fn demo(folder: &Path) -> Command {
     command
 }
 
+/// The same, to be watched while it runs.
+fn watched(folder: &Path, args: &[&str]) -> Launch {
+    let launch = Launch::new(env!("CARGO_BIN_EXE_demo"), folder.join("demo.log"));
+    launch.arg("--report").arg(folder.join("report.html")).args(args.iter().copied())
+}
+
 fn sample() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
 }
@@ -95,9 +101,7 @@ fn scarce_stock_is_refused_and_nothing_is_oversold() {
 #[test]
 fn without_once_the_shop_stays_open_until_it_is_told_to_close() {
     let folder = tempfile::tempdir().unwrap();
-    let mut launch = Launch::new(env!("CARGO_BIN_EXE_demo"), folder.path().join("demo.log")).args(SMALL);
-    launch = launch.arg("--report").arg(folder.path().join("report.html"));
-    let mut demo = launch.spawn().unwrap();
+    let mut demo = watched(folder.path(), &SMALL).spawn().unwrap();
     let address = wait_for("the address of the open shop", DEADLINE, || {
         assert!(demo.is_running(), "{}", demo.log());
         let log = demo.log();
@@ -127,9 +131,7 @@ fn kill_workers(demo: &Process) {
 #[test]
 fn a_part_of_an_open_shop_that_ends_is_told() {
     let folder = tempfile::tempdir().unwrap();
-    let mut launch = Launch::new(env!("CARGO_BIN_EXE_demo"), folder.path().join("demo.log")).args(SMALL);
-    launch = launch.arg("--report").arg(folder.path().join("report.html"));
-    let mut demo = launch.spawn().unwrap();
+    let mut demo = watched(folder.path(), &SMALL).spawn().unwrap();
     wait_for("the open shop", DEADLINE, || demo.log().contains("export API=").then_some(()));
     kill_workers(&demo);
     wait_for("a word of it", DEADLINE, || demo.log().contains("workers has ended").then_some(()));
@@ -140,11 +142,9 @@ fn a_part_of_an_open_shop_that_ends_is_told() {
 #[test]
 fn a_sale_fails_that_loses_a_part() {
     let folder = tempfile::tempdir().unwrap();
-    let mut launch = Launch::new(env!("CARGO_BIN_EXE_demo"), folder.path().join("demo.log"));
     // More orders than are done before the workers end.
-    launch = launch.args(["--once", "--orders-count", "100000", "--shoppers", "300", "--products", "20"]);
-    launch = launch.arg("--report").arg(folder.path().join("report.html"));
-    let mut demo = launch.spawn().unwrap();
+    let many = ["--once", "--orders-count", "100000", "--shoppers", "300", "--products", "20"];
+    let mut demo = watched(folder.path(), &many).spawn().unwrap();
     wait_for("the end of the claims", DEADLINE, || demo.log().contains("coupon claims (").then_some(()));
     kill_workers(&demo);
     assert!(!demo.wait(DEADLINE).unwrap().success(), "{}", demo.log());

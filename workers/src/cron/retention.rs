@@ -14,7 +14,8 @@ const TICK_MAX: Duration = Duration::from_secs(40);
 /// for an ack that came late.
 const KEPT_MIN: Duration = KEY_TTL.saturating_add(Duration::from_secs(3_600));
 
-/// Deletes what was decided longer than `retention` ago, and whose key the line has forgotten, oldest first, and answers how many requests that were.
+/// Deletes what was decided longer than `retention` ago, and whose key the line has forgotten, oldest first, and answers how many
+/// requests that were.
 pub(super) async fn run(pool: &PgPool, retention: Duration) -> anyhow::Result<u64> {
     let retention = retention.max(KEPT_MIN);
     let (began, mut forgotten) = (Instant::now(), 0);
