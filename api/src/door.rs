@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use common::Trace;
 use futures::FutureExt;
@@ -28,9 +28,11 @@ use uuid::Uuid;
 use crate::auth::is_local;
 use crate::client::Client;
 use crate::error_table::Code;
+use crate::extract::skip;
 use crate::language::Language;
 use crate::limits::REQUEST_ID_MAX_CHARS;
 use crate::problem::Problem;
+use crate::room::Room;
 use crate::serve::Peer;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -53,6 +55,8 @@ struct Rules {
     only_local: bool,
     /// Whose word on a caller's address is taken.
     proxies: TrustedProxies,
+    /// Who comes with a command finds room here, or is turned away.
+    room: Option<Room>,
     meters: HashMap<&'static str, Vec<(&'static str, Meter)>>,
     unmatched: Meter,
 }
@@ -66,13 +70,18 @@ struct Meter {
 
 impl Door {
     /// A door for these routes, each a method and a pattern.
-    pub fn new(routes: &[(&'static str, &'static str)], only_local: bool, proxies: TrustedProxies) -> Door {
+    pub fn new(
+        routes: &[(&'static str, &'static str)],
+        only_local: bool,
+        proxies: TrustedProxies,
+        room: Option<Room>,
+    ) -> Door {
         let mut meters: HashMap<_, Vec<_>> = HashMap::new();
         for &(method, pattern) in routes {
             meters.entry(pattern).or_default().push((method, Meter::of(method, pattern)));
         }
         let unmatched = Meter::of(UNMATCHED.0, UNMATCHED.1);
-        Door { rules: Arc::new(Rules { only_local, proxies, meters, unmatched }) }
+        Door { rules: Arc::new(Rules { only_local, proxies, room, meters, unmatched }) }
     }
 }
 
@@ -129,6 +138,13 @@ where
         if rules.only_local && !is_local(request.headers(), request.uri()) {
             let refusal = Problem::new(Code::A002).into_response();
             return Box::pin(std::future::ready(Ok(visit.end(&rules, refusal))));
+        }
+        if let Err(problem) = rules.find_room(&visit, request.uri()) {
+            let body = request.into_body();
+            return Box::pin(async move {
+                skip(body).await;
+                Ok(visit.end(&rules, problem.into_response()))
+            });
         }
         let answering = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         Box::pin(async move {
@@ -213,6 +229,13 @@ impl Rules {
         Some(self.proxies.client(peer, forwarded))
     }
 
+    fn find_room(&self, visit: &Visit, uri: &Uri) -> Result<(), Problem> {
+        let (Some(room), Some(pattern)) = (&self.room, &visit.pattern) else {
+            return Ok(());
+        };
+        room.find(&visit.method, pattern.as_str(), uri)
+    }
+
     fn meter(&self, method: &Method, pattern: Option<&MatchedPath>) -> &Meter {
         let meters = pattern.and_then(|pattern| self.meters.get(pattern.as_str()));
         // HEAD is answered by the routes of GET.
@@ -263,8 +286,8 @@ mod tests {
         async fn panics() {
             panic!("for this test");
         }
-        let router =
-            Router::new().route("/", get(panics)).layer(Door::new(&[("GET", "/")], false, TrustedProxies::default()));
+        let door = Door::new(&[("GET", "/")], false, TrustedProxies::default(), None);
+        let router = Router::new().route("/", get(panics)).layer(door);
         let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
         assert_eq!(response.status(), 500);
         assert!(response.headers().contains_key(X_REQUEST_ID));

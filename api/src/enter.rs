@@ -12,9 +12,10 @@ use sha2::{Digest, Sha256};
 
 use crate::lines::{Line, coupon_lane};
 use crate::problem::Problem;
+use crate::room::no_room;
 use crate::sold_out::Answer;
 use crate::state::AppState;
-use crate::submit::{Wishes, no_room};
+use crate::submit::Wishes;
 
 /// Puts a command in line, unless something stands against it.
 ///

@@ -1,6 +1,7 @@
 //! What a request carries, checked for its shape; what is wrong with it is named by member.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::fmt::{self, Display};
 use std::future::Future;
 use std::marker::PhantomData;
@@ -9,7 +10,7 @@ use std::str::FromStr;
 use std::task::Poll;
 use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
@@ -69,10 +70,24 @@ impl<S: Send + Sync> FromRequest<S> for JsonText {
     }
 }
 
+/// Reads a body that nobody wants to know, within the same bounds: the next request comes over the same connection, which would
+/// have to be closed otherwise.
+pub async fn skip(body: Body) {
+    let mut body = Limited::new(body, BODY_MAX_BYTES);
+    let read = in_time(async {
+        while let Some(frame) = body.frame().await.transpose()? {
+            drop(frame);
+        }
+        Ok::<_, Box<dyn Error + Send + Sync>>(())
+    });
+    // What is left, or never comes, ends the connection after the answer.
+    let _ = read.await;
+}
+
 /// Waits for the body with a limit. Nearly every body is already there, and then no timer is started.
 async fn in_time<T, E>(reading: impl Future<Output = Result<T, E>>) -> Result<Result<T, Problem>, Problem>
 where
-    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    E: Into<Box<dyn Error + Send + Sync>>,
 {
     let mut reading = pin!(reading);
     let read = match futures::poll!(&mut reading) {

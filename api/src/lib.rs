@@ -26,6 +26,7 @@ mod openapi;
 mod page;
 mod problem;
 mod rate_limit;
+mod room;
 mod routes;
 mod serve;
 mod shape;
@@ -62,6 +63,7 @@ use durability::{DurabilityWatch, WatchedArchive};
 use human::HumanCheck;
 use lines::Lines;
 use rate_limit::SenderLimit;
+use room::Room;
 use sold_out::SoldOut;
 use state::{AppState, Parts};
 use terms::AllTerms;
@@ -122,7 +124,8 @@ pub async fn run(config: ApiConfig) -> anyhow::Result<()> {
         pool: bounded,
     });
     let readiness = readiness(&state, &link, shutdown.clone());
-    let door = Door::new(&routes::TABLE, state.auth.is_off(), config.door.trusted_proxies.clone());
+    let (only_local, proxies) = (state.auth.is_off(), config.door.trusted_proxies.clone());
+    let door = Door::new(&routes::TABLE, only_local, proxies, Some(Room::new(state.clone())));
     let routes = routes::all(state.clone(), readiness.clone(), door);
 
     // Operators want to watch a process that is shutting down, so their listener is the last to end.

@@ -1,9 +1,10 @@
 //! An answer that is not what was asked for: a refusal or a fault, as `application/problem+json` (RFC 9457).
 
+use std::collections::HashMap;
 use std::fmt::Display;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_LANGUAGE, CONTENT_TYPE, RETRY_AFTER, VARY};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -162,6 +163,20 @@ impl Problem {
 
     /// Writes it into the answer that carries it, whose other headers stay.
     pub(crate) fn write_into(&self, response: &mut Response, language: Language) {
+        let says_only_its_code =
+            self.words.is_none() && self.members.is_empty() && self.status == self.code.row().status;
+        let told = if says_only_its_code { TOLD.get(&(self.code, language)).cloned() } else { None };
+        *response.body_mut() = Body::from(told.unwrap_or_else(|| self.written(language)));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
+        headers.insert(VARY, HeaderValue::from_static("accept-language"));
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+    }
+
+    fn written(&self, language: Language) -> Bytes {
         #[derive(Serialize)]
         struct Written<'a> {
             r#type: String,
@@ -190,18 +205,19 @@ impl Problem {
             error: row.error,
             message,
             members: &self.members,
-        })
-        .expect("texts and JSON values can be written as JSON");
-        *response.body_mut() = Body::from(written);
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
-        headers.insert(VARY, HeaderValue::from_static("accept-language"));
-        if let Some(seconds) = self.retry_after_seconds {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
+        });
+        written.expect("texts and JSON values can be written as JSON").into()
     }
 }
+
+/// What is told of each error that says nothing but its code, written once: most of what a crowd hears.
+static TOLD: LazyLock<HashMap<(Code, Language), Bytes>> = LazyLock::new(|| {
+    let of_code = |code: &Code| {
+        let problem = Problem::new(*code);
+        Language::ALL.map(|language| ((problem.code, language), problem.written(language)))
+    };
+    Code::ALL.iter().flat_map(of_code).collect()
+});
 
 /// What is told for a code.
 fn message(code: Code, language: Language) -> &'static str {

@@ -22,6 +22,7 @@ use crate::error_table::Code;
 use crate::language::Language;
 use crate::lines::Line;
 use crate::problem::Problem;
+use crate::room::no_room;
 use crate::state::AppState;
 use crate::status::{Found, InLine, look_up, time_of, wait_for};
 use crate::wait::{Waiter, end_after};
@@ -133,27 +134,6 @@ fn preferred_wait(headers: &HeaderMap) -> Option<u64> {
 /// How long somebody waits who asked for so many seconds; none: not at all.
 pub fn bounded_wait(seconds: u64) -> Option<Duration> {
     (seconds > 0).then(|| Duration::from_secs(seconds.min(MAX_WAIT_SECONDS)))
-}
-
-/// Turns a command away that would find no room in its line, before it is looked into: when many more come than can be
-/// taken in, what a "no" costs decides how many of the others are served.
-///
-/// # Errors
-/// R004 and R005, each with the time after which to come again.
-pub fn find_room(state: &AppState, group: Group) -> Result<(), Problem> {
-    let line = line_of(state, group)?;
-    line.appender.turns_away().map_or(Ok(()), |why| Err(no_room(line, why)))
-}
-
-/// What is told to, and counted of, whoever finds no room. It has no cause: too many at once are no fault, and too many to be
-/// written down one by one.
-pub fn no_room(line: &Line, why: TurnedAway) -> Problem {
-    let (code, counter) = match why {
-        TurnedAway::Full => (Code::R004, &line.counters.full),
-        TurnedAway::Busy => (Code::R005, &line.counters.unavailable),
-    };
-    counter.increment(1);
-    Problem::new(code).retry()
 }
 
 fn line_of(state: &AppState, group: Group) -> Result<&Line, Problem> {

@@ -258,11 +258,12 @@ impl Appender {
 }
 
 async fn send_all(lanes: Lanes, mut waiting: mpsc::Receiver<Waiting>, pressure: Arc<Pressure>) {
-    let calls = Arc::new(Semaphore::new(APPENDS_IN_FLIGHT_MAX));
+    let calls = Arc::new(Semaphore::new(APPENDS_IN_FLIGHT_MAX as usize));
     // When the last call began, if it left others waiting.
     let mut full_call: Option<Instant> = None;
     loop {
-        let call = Arc::clone(&calls).acquire_owned().await.expect("the semaphore is never closed");
+        let places = if pressure.is_crowded() { APPENDS_IN_FLIGHT_MAX } else { 1 };
+        let call = Arc::clone(&calls).acquire_many_owned(places).await.expect("the semaphore is never closed");
         let mut together = Vec::new();
         if waiting.recv_many(&mut together, APPEND_COMMANDS_MAX).await == 0 {
             return;

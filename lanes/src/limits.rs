@@ -12,8 +12,9 @@ pub const COMMAND_LANES_MAX: usize = 256;
 /// a few milliseconds, because nobody else is served meanwhile.
 pub const APPEND_COMMANDS_MAX: usize = 256;
 
-/// Append scripts under way at once. Two keep the connection busy while one answer is handed out.
-pub const APPENDS_IN_FLIGHT_MAX: usize = 2;
+/// Append scripts under way at once. Two keep the connection busy while one answer is handed out; in a crowd one is enough, so
+/// that whoever claims and acks stands behind fewer of them.
+pub const APPENDS_IN_FLIGHT_MAX: u32 = 2;
 
 /// Appends that wait inside this process for a script to take them in; more are refused at once.
 pub const APPEND_QUEUE_COMMANDS_MAX: usize = 16_384;
@@ -24,7 +25,7 @@ pub const APPEND_WAIT_MAX: Duration = Duration::from_millis(250);
 
 /// The same while the crowd does not end: a line that is always long makes everybody wait and serves nobody sooner. It is
 /// enough for the calls that Redis needs to have something to do.
-pub const CROWDED_APPEND_WAIT_MAX: Duration = Duration::from_millis(50);
+pub const CROWDED_APPEND_WAIT_MAX: Duration = Duration::from_millis(10);
 
 /// For how long a crowd is believed to go on after somebody was turned away.
 pub const CROWD_BELIEVED: Duration = Duration::from_secs(1);

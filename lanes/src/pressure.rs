@@ -72,11 +72,15 @@ impl Pressure {
         self.pace_ns.store(average_ns, Ordering::Relaxed);
     }
 
+    /// Somebody was turned away a moment ago.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.in_us(Duration::ZERO) < self.crowd_until_us.load(Ordering::Relaxed)
+    }
+
     /// Whether one who comes behind so many would wait too long. A call's worth goes with the next one, however long that
     /// takes.
     fn is_long(&self, waiting: usize) -> bool {
-        let is_crowded = self.in_us(Duration::ZERO) < self.crowd_until_us.load(Ordering::Relaxed);
-        let wait_max = if is_crowded { CROWDED_APPEND_WAIT_MAX } else { APPEND_WAIT_MAX };
+        let wait_max = if self.is_crowded() { CROWDED_APPEND_WAIT_MAX } else { APPEND_WAIT_MAX };
         let wait_ns = (waiting as u64).saturating_mul(self.pace_ns.load(Ordering::Relaxed));
         waiting >= APPEND_COMMANDS_MAX && Duration::from_nanos(wait_ns) > wait_max
     }
@@ -97,12 +101,14 @@ mod tests {
     fn only_a_known_pace_turns_a_crowd_away() {
         let pressure = Pressure::new();
         assert_eq!(pressure.turns_away(100 * CALL), None);
-        // Ten calls fit into the wait of a crowd that will be gone.
-        pressure.full_call_took(APPEND_WAIT_MAX / 10);
-        assert_eq!(pressure.turns_away(9 * CALL), None);
-        assert_eq!(pressure.turns_away(11 * CALL), Some(TurnedAway::Busy));
+        // Two calls fit into the wait of a crowd that does not end, and many into that of one that will be gone.
+        let call_took = CROWDED_APPEND_WAIT_MAX / 2;
+        pressure.full_call_took(call_took);
+        let most = (APPEND_WAIT_MAX.as_nanos() / call_took.as_nanos()) as usize;
+        assert_eq!(pressure.turns_away((most - 1) * CALL), None);
+        assert_eq!(pressure.turns_away((most + 1) * CALL), Some(TurnedAway::Busy));
         // It goes on: now it must fit into less. Somebody may be slow to ask while that is believed.
-        let too_long = || pressure.turns_away(11 * CALL).and(pressure.turns_away(9 * CALL));
+        let too_long = || pressure.turns_away((most + 1) * CALL).and(pressure.turns_away(3 * CALL));
         assert!((0..10).any(|_| too_long() == Some(TurnedAway::Busy)));
         assert_eq!(pressure.turns_away(CALL), None);
     }

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use common::{ChargeBalance, Command, Group, UserId, Won};
+use common::{ChargeBalance, Command, UserId, Won};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -25,7 +25,7 @@ use crate::openapi::{InTheLine, OfShopper, Refused, WithBody, WithInput, shapes}
 use crate::page::{OfUser, Whose};
 use crate::problem::Problem;
 use crate::state::AppState;
-use crate::submit::{Wishes, find_room, submit};
+use crate::submit::{Wishes, submit};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(show)).routes(routes!(history)).routes(routes!(charge))
@@ -55,7 +55,6 @@ async fn charge(
     headers: HeaderMap,
     body: JsonText,
 ) -> Result<Response, Problem> {
-    find_room(&state, Group::CHARGE)?;
     let charge: Charge = body.parse()?;
     let wishes = Wishes::read(client, &headers)?.waiting(Duration::from_secs(CHARGE_WAIT_SECONDS));
     let (user_id, caller) = in_whose_name(state.auth.caller(&headers).await, charge.user_id);

@@ -44,9 +44,9 @@ for i, lane in ipairs(lanes) do
   local key = lane_key(lane)
   local length = tonumber(lengths[i] or 0) - counts[i]
   if length > 0 then
-    call('ZREMRANGEBYRANK', key, 0, counts[i] - 1)
-    push(shorter, length, lane)
-    local first = call('ZRANGE', key, 0, 0)[1]
+    call('ZREMRANGEBYRANK', key, '0', whole(counts[i] - 1))
+    push(shorter, whole(length), lane)
+    local first = call('ZRANGE', key, '0', '0')[1]
     if not advanced[first] then firsts[#firsts + 1] = first end
     advanced[first] = (advanced[first] or 0) + 1
   else
@@ -62,7 +62,7 @@ local still_waiting, waited, ready = {}, {}, {}
 for i, id in ipairs(firsts) do
   local left = tonumber(waits[i] or 1) - advanced[id]
   if left > 0 then
-    push(still_waiting, id, left)
+    push(still_waiting, id, whole(left))
   else
     if waits[i] then waited[#waited + 1] = id end
     ready[#ready + 1] = id

@@ -160,7 +160,7 @@ local function stand_in_line(number)
     push(bound_now, key_of[number], first)
   end
   if behind > 0 then
-    if #its_lanes > 1 then push(waiting, id, behind) end
+    if #its_lanes > 1 then push(waiting, id, whole(behind)) end
   elseif not is_held(id, its_lanes) then
     push(ready, its_ticket, id)
   end
@@ -178,7 +178,7 @@ if #records > 0 then
   local lengths = {}
   for lane, newcomers in pairs(joined) do
     in_chunks('ZADD', lane_key(lane), newcomers)
-    push(lengths, length[lane], lane)
+    push(lengths, whole(length[lane]), lane)
   end
   in_chunks('HSET', RECORDS, records)
   in_chunks('ZADD', LINE, line)

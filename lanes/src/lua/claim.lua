@@ -163,6 +163,20 @@ local function take_followers()
   end
 end
 
+-- While no batch is out and nobody is held or suspected, the oldest go together: all who came before are taken as well, or
+-- were ready, so nobody is overtaken. That needs to ask no lane.
+local function take_oldest()
+  local taken = {}
+  for _, id in ipairs(members) do taken[id] = true end
+  local ids = {}
+  for _, id in ipairs(call('ZRANGE', LINE, 0, room - 1)) do
+    if not taken[id] then ids[#ids + 1] = id end
+  end
+  for i, record in ipairs(read_in_chunks('HMGET', RECORDS, ids)) do
+    if #members >= room or not take(ids[i], lanes_in(record), record) then return end
+  end
+end
+
 local function read_records()
   local unread, places = {}, {}
   for i, record in ipairs(records) do
@@ -185,7 +199,13 @@ if unheard then
 else
   take_ready()
   if #members == 0 then return nothing() end
-  if call('EXISTS', WAITING) == 1 then take_followers() else take_followers_of_one_lane() end
+  if call('EXISTS', WAITING) == 0 then
+    take_followers_of_one_lane()
+  elseif not any_failures and not is_paused() and call('ZCARD', LEASES) == 0 then
+    take_oldest()
+  else
+    take_followers()
+  end
   read_records()
 
   in_chunks('ZREM', source, heads)

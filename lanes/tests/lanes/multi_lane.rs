@@ -66,6 +66,36 @@ async fn disjoint_lanes_are_leased_to_two_batches_at_once() {
     assert_eq!(ids(&claimed(lanes, 100).await), [joined]);
 }
 
+/// Whoever is ready goes, and the oldest of the others, none of whom is passed over for a younger one.
+#[tokio::test]
+async fn while_nobody_is_at_work_the_oldest_go_with_those_who_are_ready() {
+    const ROOM: usize = 300;
+    let line = line();
+    let lanes = &line.lanes;
+    let names = |i: usize| vec![format!("lane{}", i * i % 97), format!("lane{}", 97 + i * 7 % 89)];
+    let mut left = Vec::from_iter(crowd(lanes, 1_000, names).await.into_iter().enumerate());
+    while !left.is_empty() {
+        let mut seen = HashSet::new();
+        let (ready, behind): (Vec<_>, Vec<_>) = left.iter().partition(|(i, _)| {
+            let before = names(*i).into_iter().filter(|name| !seen.insert(name.clone())).count();
+            before == 0
+        });
+        let mut expected = Vec::from_iter(ready.into_iter().chain(behind).take(ROOM));
+        expected.sort_unstable();
+        let batch = claimed(lanes, ROOM).await;
+        assert_eq!(ids(&batch), Vec::from_iter(expected.iter().map(|(_, id)| *id)));
+        ack(lanes, &batch).await;
+        left.retain(|command| !expected.contains(command));
+    }
+    assert_drained(lanes).await;
+
+    // As many lane entries as there is room for, and not one more.
+    crowd(lanes, 100, names).await;
+    let narrow = ClaimLimits { entries_max: 51, ..at_most(100) };
+    let batch = lanes.claim(narrow).await.unwrap().batch.expect("somebody is ready");
+    assert_eq!(batch.entries.len(), 25);
+}
+
 /// Four workers on commands whose lanes are named in all orders: everybody gets through, once, in order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn opposite_orders_never_deadlock() {

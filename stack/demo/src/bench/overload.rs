@@ -62,16 +62,17 @@ pub async fn measure(folder: &Path, screen: Screen, workload: &Workload, scale: 
 
     step.say("measuring the capacity");
     let (_, waiting) = workload.commands(shop.door(), true)?;
-    closed_loop(&shop, waiting.clone().into(), scale.during).await?;
+    let waiting: Arc<[Letter]> = waiting.into();
+    closed_loop(&shop, Arc::clone(&waiting), scale.during).await?;
     let clock = CpuClock::start(shop.processes());
-    let capacity = closed_loop(&shop, waiting.into(), scale.during).await?;
+    let capacity_before = closed_loop(&shop, Arc::clone(&waiting), scale.during).await?;
     let capacity_cores = clock.cores();
 
-    step.say(&format!("{:.0} orders a second", capacity * TIMES));
+    step.say(&format!("{:.0} orders a second", capacity_before * TIMES));
     let (_, letters) = workload.commands(shop.door(), false)?;
     let before = facts::newest_batch(&mut connection).await?;
     let (watching, clock) = (Watching::start(&shop), CpuClock::start(shop.processes()));
-    let told = open_loop(&shop, letters.into(), capacity * TIMES, scale.overload).await?;
+    let told = open_loop(&shop, letters.into(), capacity_before * TIMES, scale.overload).await?;
     let committed = facts::committed_after(&mut connection, before).await?;
     let cores = clock.cores();
     let ended = Instant::now();
@@ -82,6 +83,9 @@ pub async fn measure(folder: &Path, screen: Screen, workload: &Workload, scale: 
         let peak_mib = memory.get(name).map_or(f64::INFINITY, |memory| memory.peak_mib);
         ensure!(peak_mib <= MEMORY_MAX_MIB, "{name} took {peak_mib:.0} MiB");
     }
+    step.say("measuring the capacity once more");
+    let capacity_after = closed_loop(&shop, waiting, scale.during).await?;
+    let capacity = f64::midpoint(capacity_before, capacity_after);
     let refused = facts::refused(&mut connection).await?;
     ensure!(refused == 0, "{refused} orders were accepted and then refused, and count as done");
     let audit = shop.admin().audit().await?;
