@@ -25,7 +25,7 @@ pub const APPEND_WAIT_MAX: Duration = Duration::from_millis(250);
 
 /// The same while the crowd does not end: a line that is always long makes everybody wait and serves nobody sooner. It is
 /// enough for the calls that Redis needs to have something to do.
-pub const CROWDED_APPEND_WAIT_MAX: Duration = Duration::from_millis(10);
+pub const CROWDED_APPEND_WAIT_MAX: Duration = Duration::from_millis(50);
 
 /// For how long a crowd is believed to go on after somebody was turned away.
 pub const CROWD_BELIEVED: Duration = Duration::from_secs(1);
