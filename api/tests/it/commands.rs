@@ -4,6 +4,8 @@ use common::Refusal;
 use reqwest::Method;
 use serde_json::{Value, json};
 use stack::wait_for_async;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::kit::{DEADLINE, Plan, Shop, send};
 use crate::worker::{Worker, no, yes};
@@ -190,6 +192,36 @@ async fn whoever_finds_no_room_is_neither_looked_into_nor_written_down() {
     let log = shop.api.log();
     let mut lines = log.lines().filter(|line| line.contains("no-room"));
     assert!(lines.all(|line| line.contains("DEBUG access: POST /api/coupons/{couponId}/issue ")), "{log}");
+}
+
+/// A crowd that had to connect anew for each "no" would cost more than the "no".
+#[tokio::test]
+async fn whoever_finds_no_room_keeps_the_connection() {
+    const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+    // Wrong, so that whoever looks into it says 400.
+    const BODY: &str = r#"{"userId":7}"#;
+    let shop = Plan::default().env("QUEUE_MAX_DEPTH", "1").open().await;
+    shop.claim("C1", "user1").await;
+    let head = format!(
+        "POST /api/coupons/C2/issue HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         expect: 100-continue\r\ncontent-length: {}\r\n\r\n",
+        BODY.len()
+    );
+    let next = "GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    wait_for_async("a no for want of room", DEADLINE, async || {
+        assert_eq!(send(shop.post("/api/coupons/C2/issue", &json!({"userId": "user2"}))).await.status, 503);
+        let mut client = TcpStream::connect(shop.base.trim_start_matches("http://")).await.unwrap();
+        client.write_all(head.as_bytes()).await.unwrap();
+        let mut told = [0; CONTINUE.len()];
+        client.read_exact(&mut told).await.unwrap();
+        assert_eq!(told, CONTINUE, "the body is asked for");
+        client.write_all(format!("{BODY}{next}").as_bytes()).await.unwrap();
+        let mut answers = String::new();
+        client.read_to_string(&mut answers).await.unwrap();
+        assert!(answers.contains("HTTP/1.1 200 OK"), "{answers}");
+        answers.starts_with("HTTP/1.1 503 ").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
