@@ -53,11 +53,19 @@ fn below_ephemeral() -> Range<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wait_for;
+    use std::time::Duration;
+
+    const DEADLINE: Duration = Duration::from_secs(10);
 
     #[test]
     fn ports_are_free_and_never_the_same_twice() {
-        let listeners: Vec<_> =
-            (0..50).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, free_port())).unwrap()).collect();
+        // A process that is just being started by a neighbour holds what was open here until it becomes its program.
+        let listen_at = |port| {
+            let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok();
+            wait_for(&format!("the port {port} to be free"), DEADLINE, listen)
+        };
+        let listeners: Vec<_> = (0..50).map(|_| listen_at(free_port())).collect();
         let ports: HashSet<_> = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
         assert_eq!(ports.len(), 50);
         drop(listeners);
