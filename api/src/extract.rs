@@ -33,40 +33,18 @@ pub struct JsonBody<T>(pub T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        JsonText::from_request(request, state).await?.parse().map(JsonBody)
-    }
-}
-
-/// A JSON body that was read, but not looked into. No body at all counts as an object without members.
-#[derive(Debug)]
-pub struct JsonText(Bytes);
-
-impl JsonText {
-    /// What it says.
-    ///
-    /// # Errors
-    /// V001, which names the member.
-    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        parse(&self.0)
-    }
-}
-
-impl<S: Send + Sync> FromRequest<S> for JsonText {
-    type Rejection = Problem;
-
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let bytes = in_time(Limited::new(body, BODY_MAX_BYTES).collect()).await??.to_bytes();
         if bytes.is_empty() && !parts.headers.contains_key(CONTENT_TYPE) {
-            return Ok(JsonText(Bytes::from_static(b"{}")));
+            return parse(&Bytes::from_static(b"{}")).map(JsonBody);
         }
         if !is_json(&parts.headers) {
             return Err(
                 Problem::field("Content-Type", "must be application/json").status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
             );
         }
-        Ok(JsonText(bytes))
+        parse(&bytes).map(JsonBody)
     }
 }
 

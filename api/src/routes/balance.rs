@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::auth::in_whose_name;
 use crate::client::Client;
-use crate::extract::{JsonText, Params};
+use crate::extract::{JsonBody, Params};
 use crate::limits::CHARGE_WAIT_SECONDS;
 use crate::openapi::codes::PAY002;
 use crate::openapi::commands::Accepted;
@@ -53,9 +53,8 @@ async fn charge(
     State(state): State<AppState>,
     client: Client,
     headers: HeaderMap,
-    body: JsonText,
+    JsonBody(charge): JsonBody<Charge>,
 ) -> Result<Response, Problem> {
-    let charge: Charge = body.parse()?;
     let wishes = Wishes::read(client, &headers)?.waiting(Duration::from_secs(CHARGE_WAIT_SECONDS));
     let (user_id, caller) = in_whose_name(state.auth.caller(&headers).await, charge.user_id);
     let command = ChargeBalance::new(user_id, charge.amount, charge.payment_method).map_err(Problem::fields)?;

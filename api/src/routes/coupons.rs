@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::client::Client;
-use crate::extract::{JsonText, Params, PathId};
+use crate::extract::{JsonBody, Params, PathId};
 use crate::openapi::codes::{C001, C002, C003, C004, C006};
 use crate::openapi::commands::Accepted;
 use crate::openapi::shapes::CouponIssued;
@@ -55,9 +55,8 @@ async fn issue(
     PathId(coupon_id): PathId<CouponId>,
     client: Client,
     headers: HeaderMap,
-    body: JsonText,
+    JsonBody(claim): JsonBody<Claim>,
 ) -> Result<Response, Problem> {
-    let claim: Claim = body.parse()?;
     let wishes = Wishes::read(client, &headers)?;
     let caller = state.auth.caller(&headers).await?;
     let user_id = caller.acts_for(claim.user_id)?;

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::auth::{Caller, in_whose_name};
 use crate::client::Client;
 use crate::error_table::Code;
-use crate::extract::{JsonText, Named, Object, Params, PathId};
+use crate::extract::{JsonBody, Named, Object, Params, PathId};
 use crate::openapi::codes::{C002, C003, C005, O001, O002, P001, P002, PAY001};
 use crate::openapi::commands::Accepted;
 use crate::openapi::shapes::OrderPlaced;
@@ -59,9 +59,8 @@ async fn place(
     State(state): State<AppState>,
     client: Client,
     headers: HeaderMap,
-    body: JsonText,
+    JsonBody(order): JsonBody<Order>,
 ) -> Result<Response, Problem> {
-    let order: Order = body.parse()?;
     let wishes = Wishes::read(client, &headers)?;
     let caller = state.auth.caller(&headers).await;
     let (caller, order) = order.checked(caller)?;
