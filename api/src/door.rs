@@ -1,5 +1,6 @@
-//! What happens to every request, whatever it asks for: it gets an id, a panic becomes an answer, an error is written
-//! in the caller's language, and the end is measured and logged. One layer, so that a request pays for it once.
+//! What happens to every request, whatever it asks for: it gets an id, a command without room is turned away, a panic becomes
+//! an answer, an error is written in the caller's language, and the end is measured and logged. One layer, so that a request
+//! pays for it once.
 
 use std::collections::HashMap;
 use std::convert::Infallible;

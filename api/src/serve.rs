@@ -140,8 +140,6 @@ async fn answer(stream: TcpStream, peer: SocketAddr, routes: Router, closing: Cl
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .max_buf_size(HEAD_MAX_BYTES)
-        // Answers are small: to copy one into a piece costs less than to send two.
-        .writev(false)
         .header_read_timeout(Duration::from_secs(HEADER_READ_SECONDS))
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);

@@ -1,5 +1,5 @@
-//! The only way into a line: room, shape, who it is, how often, key, gate, append. The handlers ask for room and check shape
-//! and caller; from there on a command is a command, and [`crate::enter`] finds its place.
+//! The only way into a line: room, shape, who it is, how often, key, gate, append. The door asks for room ([`crate::room`]), the
+//! handlers check shape and caller; from there on a command is a command, and [`crate::enter`] finds its place.
 
 use std::time::Duration;
 

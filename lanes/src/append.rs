@@ -262,7 +262,7 @@ async fn send_all(lanes: Lanes, mut waiting: mpsc::Receiver<Waiting>, pressure: 
     // When the last call began, if it left others waiting.
     let mut full_call: Option<Instant> = None;
     loop {
-        let places = if pressure.is_crowded() { APPENDS_IN_FLIGHT_MAX } else { 1 };
+        let places = if pressure.waits_for_room() { APPENDS_IN_FLIGHT_MAX } else { 1 };
         let call = Arc::clone(&calls).acquire_many_owned(places).await.expect("the semaphore is never closed");
         let mut together = Vec::new();
         if waiting.recv_many(&mut together, APPEND_COMMANDS_MAX).await == 0 {

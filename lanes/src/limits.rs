@@ -12,8 +12,8 @@ pub const COMMAND_LANES_MAX: usize = 256;
 /// a few milliseconds, because nobody else is served meanwhile.
 pub const APPEND_COMMANDS_MAX: usize = 256;
 
-/// Append scripts under way at once. Two keep the connection busy while one answer is handed out; in a crowd one is enough, so
-/// that whoever claims and acks stands behind fewer of them.
+/// Append scripts under way at once. Two keep the connection busy while one answer is handed out; while the group is full one
+/// is enough, so that whoever claims and acks, and so makes room, stands behind fewer of them.
 pub const APPENDS_IN_FLIGHT_MAX: u32 = 2;
 
 /// Appends that wait inside this process for a script to take them in; more are refused at once.

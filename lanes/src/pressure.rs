@@ -73,8 +73,15 @@ impl Pressure {
     }
 
     /// Somebody was turned away a moment ago.
-    pub(crate) fn is_crowded(&self) -> bool {
+    fn is_crowded(&self) -> bool {
         self.in_us(Duration::ZERO) < self.crowd_until_us.load(Ordering::Relaxed)
+    }
+
+    /// The group was found full a moment ago, so that those who come wait for the workers, and not for the calls. One that was
+    /// never found full is not.
+    pub(crate) fn waits_for_room(&self) -> bool {
+        let full_until_us = self.full_until_us.load(Ordering::Relaxed);
+        full_until_us > 0 && self.in_us(FULL_BELIEVED) < full_until_us + in_us(CROWD_BELIEVED)
     }
 
     /// Whether one who comes behind so many would wait too long. A call's worth goes with the next one, however long that
@@ -87,8 +94,12 @@ impl Pressure {
 
     /// The time that is so far from now.
     fn in_us(&self, span: Duration) -> u64 {
-        u64::try_from((self.began.elapsed() + span).as_micros()).unwrap_or(u64::MAX)
+        in_us(self.began.elapsed() + span)
     }
+}
+
+fn in_us(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -111,6 +122,16 @@ mod tests {
         let too_long = || pressure.turns_away((most + 1) * CALL).and(pressure.turns_away(3 * CALL));
         assert!((0..10).any(|_| too_long() == Some(TurnedAway::Busy)));
         assert_eq!(pressure.turns_away(CALL), None);
+    }
+
+    #[test]
+    fn only_a_group_that_was_full_waits_for_room() {
+        let pressure = Pressure::new();
+        pressure.full_call_took(APPEND_WAIT_MAX * 100);
+        assert_eq!(pressure.turns_away(CALL), Some(TurnedAway::Busy));
+        assert!(!pressure.waits_for_room());
+        pressure.found_full();
+        assert!(pressure.waits_for_room());
     }
 
     #[test]

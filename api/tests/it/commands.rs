@@ -180,18 +180,63 @@ async fn whoever_waits_gets_the_answer_of_the_diagrams() {
 #[tokio::test]
 async fn whoever_finds_no_room_is_neither_looked_into_nor_written_down() {
     let shop = Plan::default().env("QUEUE_MAX_DEPTH", "1").open().await;
-    shop.claim("C1", "user1").await;
-    let claim = |body: Value| shop.post("/api/coupons/C2/issue", &body).header("x-request-id", "no-room");
-    // It is believed to be full only for a moment after somebody found it so.
-    wait_for_async("what makes no sense to find no room", DEADLINE, async || {
-        assert_eq!(send(claim(json!({"userId": "user2"}))).await.problem(), (503, "R004"));
-        (send(claim(json!({"userId": 7}))).await.problem() == (503, "R004")).then_some(())
-    })
-    .await;
+    let order = |user: Value| json!({"userId": user, "items": [{"productId": "P1", "quantity": 1}]});
+    let rows = [
+        ("/api/coupons/C1/issue", json!({"userId": "user1"}), json!({"userId": 7})),
+        ("/api/orders", order(json!("user1")), order(json!(7))),
+        ("/api/users/balance/charge", json!({"userId": "user1", "amount": 1_000}), json!({"userId": 7, "amount": 1_000})),
+    ];
+    for (path, right, wrong) in rows {
+        assert_eq!(send(shop.post(path, &right)).await.status, 202, "{path}");
+        let post = |body: &Value| shop.post(path, body).header("x-request-id", "no-room");
+        // It is believed to be full only for a moment after somebody found it so.
+        wait_for_async(&format!("what makes no sense to find no room: {path}"), DEADLINE, async || {
+            assert_eq!(send(post(&right)).await.problem(), (503, "R004"), "{path}");
+            (send(post(&wrong)).await.problem() == (503, "R004")).then_some(())
+        })
+        .await;
+    }
     shop.wait_for_log("no-room");
     let log = shop.api.log();
     let mut lines = log.lines().filter(|line| line.contains("no-room"));
-    assert!(lines.all(|line| line.contains("DEBUG access: POST /api/coupons/{couponId}/issue ")), "{log}");
+    assert!(lines.all(|line| line.contains("DEBUG access: POST ")), "{log}");
+}
+
+/// It is thrown away within the bounds of every other, or a crowd of such would keep the door busy.
+#[tokio::test]
+async fn a_body_without_end_that_finds_no_room_is_not_read_to_its_end() {
+    // Far more than is thrown away after an answer.
+    const CHUNKS_MAX: usize = 32 * 1024;
+    let shop = Plan::default().env("QUEUE_MAX_DEPTH", "1").open().await;
+    shop.claim("C1", "user1").await;
+    let head = "POST /api/coupons/C2/issue HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+                transfer-encoding: chunked\r\n\r\n";
+    let chunk = format!("1000\r\n{}\r\n", " ".repeat(0x1000));
+    wait_for_async("a no for want of room", DEADLINE, async || {
+        assert_eq!(send(shop.post("/api/coupons/C2/issue", &json!({"userId": "user2"}))).await.status, 503);
+        let client = TcpStream::connect(shop.base.trim_start_matches("http://")).await.unwrap();
+        let (mut hears, mut says) = client.into_split();
+        says.write_all(head.as_bytes()).await.unwrap();
+        let saying = async {
+            for sent in 0..CHUNKS_MAX {
+                if says.write_all(chunk.as_bytes()).await.is_err() {
+                    return sent;
+                }
+            }
+            CHUNKS_MAX
+        };
+        let hearing = async {
+            let mut answer = [0; 1024];
+            let length = hears.read(&mut answer).await.unwrap();
+            String::from_utf8_lossy(&answer[..length]).into_owned()
+        };
+        let (sent, answer) = tokio::join!(saying, hearing);
+        assert!(sent < CHUNKS_MAX, "{sent} chunks were taken");
+        assert!(answer.contains("connection: close"), "{answer}");
+        // Whoever is looked into hears that it is too much.
+        answer.starts_with("HTTP/1.1 503 ").then_some(())
+    })
+    .await;
 }
 
 /// A crowd that had to connect anew for each "no" would cost more than the "no".

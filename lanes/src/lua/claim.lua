@@ -141,9 +141,11 @@ local function take_followers_of_one_lane()
   end
 end
 
--- Wave after wave: a wave is everybody who stands behind those that the one before took.
-local function take_followers()
-  while #advanced > 0 and #members < room do
+-- Wave after wave: a wave is everybody who stands behind those that the one before took. Ends before a wave that comes of fewer
+-- than so many.
+local function take_followers(width_min)
+  local width = width_min
+  while #advanced > 0 and #members < room and width >= width_min do
     local lanes_of_wave = advanced
     advanced = {}
     learn_lengths(lanes_of_wave)
@@ -160,21 +162,30 @@ local function take_followers()
       local lanes = lanes_in(record)
       if not is_held(wave[i], lanes) and not take(wave[i], lanes, record) then return end
     end
+    width = #wave
   end
 end
 
--- While no batch is out and nobody is held or suspected, the oldest go together: all who came before are taken as well, or
+-- While no batch is out and nobody is held or suspected, the oldest may go together: all who came before are taken as well, or
 -- were ready, so nobody is overtaken. That needs to ask no lane.
 local function take_oldest()
   local taken = {}
   for _, id in ipairs(members) do taken[id] = true end
-  local ids = {}
+  local ids, places = {}, room - #members
+  if places <= 0 then return end
   for _, id in ipairs(call('ZRANGE', LINE, 0, room - 1)) do
-    if not taken[id] then ids[#ids + 1] = id end
+    if not taken[id] and #ids < places then ids[#ids + 1] = id end
   end
   for i, record in ipairs(read_in_chunks('HMGET', RECORDS, ids)) do
-    if #members >= room or not take(ids[i], lanes_in(record), record) then return end
+    if not take(ids[i], lanes_in(record), record) then return end
   end
+end
+
+-- A lane that is longer than this part of a batch would fill it with its own, were it only for their age; so all lanes take
+-- turns, until one is alone.
+local LONG_PART = 1 / 8
+local function is_any_lane_long()
+  return tonumber(call('ZRANGE', LENGTHS, 0, 0, 'REV', 'WITHSCORES')[2] or 0) > room * LONG_PART
 end
 
 local function read_records()
@@ -201,10 +212,11 @@ else
   if #members == 0 then return nothing() end
   if call('EXISTS', WAITING) == 0 then
     take_followers_of_one_lane()
-  elseif not any_failures and not is_paused() and call('ZCARD', LEASES) == 0 then
-    take_oldest()
+  elseif any_failures or is_paused() or call('ZCARD', LEASES) > 0 then
+    take_followers(0)
   else
-    take_followers()
+    if is_any_lane_long() then take_followers(2) end
+    take_oldest()
   end
   read_records()
 

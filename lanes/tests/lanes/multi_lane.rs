@@ -96,6 +96,22 @@ async fn while_nobody_is_at_work_the_oldest_go_with_those_who_are_ready() {
     assert_eq!(batch.entries.len(), 25);
 }
 
+/// Hundreds who are older and want the same do not keep the others of a batch from those who want something else.
+#[tokio::test]
+async fn a_long_lane_counts_as_one_beside_short_ones() {
+    const ROOM: usize = 100;
+    const SHORT: usize = 30;
+    let line = line();
+    let lanes = &line.lanes;
+    let long = crowd(lanes, 5 * ROOM, |i| vec!["long".to_owned(), format!("shopper{}", i % 400)]).await;
+    let short = crowd(lanes, SHORT, |i| vec!["short".to_owned(), format!("other{i}")]).await;
+    // All of the short lane go at once, and the oldest of the long one fill the rest.
+    let batch = claimed(lanes, ROOM).await;
+    assert_eq!(ids(&batch), [&long[..ROOM - SHORT], &short].concat());
+    ack(lanes, &batch).await;
+    assert_eq!(ids(&claimed(lanes, ROOM).await), long[ROOM - SHORT..][..ROOM]);
+}
+
 /// Four workers on commands whose lanes are named in all orders: everybody gets through, once, in order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn opposite_orders_never_deadlock() {

@@ -66,8 +66,8 @@ impl Fault {
             }
             // When somebody decided is compared with when its loss was told.
             Fault::SkewPostgres => &[Postgres, Redis],
-            // Nobody finds it full while nothing comes to be written.
-            Fault::FillPostgresDisk => &[Postgres, WayToPostgres, Workers, Redis, WayToRedis],
+            // Nobody finds it full while nothing comes to be written, and the workers must tell.
+            Fault::FillPostgresDisk => &[Postgres, WayToPostgres, Workers, Redis, WayToRedis, Api, WayToDoors],
             Fault::CutRedis | Fault::DeafRedis | Fault::SilentRedis | Fault::FarRedis => &[WayToRedis],
             // Workers must sweep again, which they tell themselves.
             Fault::ForgetPostgres => &[WayToPostgres, Postgres, Workers],

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::processes::wake_workers;
 use super::{FELT_MAX, LASTS, LOOK_EVERY, Struck, felt, pause};
 use crate::clock;
-use crate::house::{House, Program};
+use crate::house::{COPIES, House, Program};
 
 /// A session that does nothing but hold.
 const HOLDING: Timeouts = Timeouts { statement: FELT_MAX, lock: FELT_MAX, idle_in_transaction: FELT_MAX };
@@ -24,7 +24,7 @@ const SESSIONS_WANTED: u32 = 1_000;
 /// A session that is not to be had in this time is not there.
 const TAKEN_WITHIN: Duration = Duration::from_millis(200);
 
-/// What Postgres says in its log when it cannot write.
+/// What Postgres says when it cannot write.
 const NO_DISK: &str = "No space left on device";
 
 pub(super) async fn kill(house: &House) -> Result<()> {
@@ -76,10 +76,16 @@ pub(super) async fn fill_disk(house: &House) -> Result<Struck> {
     let Some(disks) = &house.disks else {
         return Ok(Struck::Skipped("Postgres has no disk that can be filled".to_owned()));
     };
-    let complaints = || house.postgres().log().matches(NO_DISK).count();
-    let before = complaints();
+    // Postgres' own log is on the disk that is full.
+    let complaints = || -> usize {
+        (0..COPIES).map(|copy| house.process(Program::Workers, copy).log().matches(NO_DISK).count()).sum()
+    };
+    let (failed, complained) = (house.counted_by_workers(BATCH_FAULTS).await, complaints());
     disks.postgres.fill()?;
-    let felt = felt("Postgres to find no room", async || Ok(complaints() > before)).await;
+    let felt = felt("a batch to fail because Postgres finds no room", async || {
+        Ok(house.counted_by_workers(BATCH_FAULTS).await > failed && complaints() > complained)
+    })
+    .await;
     pause(LASTS).await;
     disks.postgres.free()?;
     felt?;
