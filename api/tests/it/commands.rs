@@ -184,7 +184,11 @@ async fn whoever_finds_no_room_is_neither_looked_into_nor_written_down() {
     let rows = [
         ("/api/coupons/C1/issue", json!({"userId": "user1"}), json!({"userId": 7})),
         ("/api/orders", order(json!("user1")), order(json!(7))),
-        ("/api/users/balance/charge", json!({"userId": "user1", "amount": 1_000}), json!({"userId": 7, "amount": 1_000})),
+        (
+            "/api/users/balance/charge",
+            json!({"userId": "user1", "amount": 1_000}),
+            json!({"userId": 7, "amount": 1_000}),
+        ),
     ];
     for (path, right, wrong) in rows {
         assert_eq!(send(shop.post(path, &right)).await.status, 202, "{path}");
