@@ -27,7 +27,7 @@ pub const APPEND_WAIT_MAX: Duration = Duration::from_millis(250);
 /// enough for the calls that Redis needs to have something to do.
 pub const CROWDED_APPEND_WAIT_MAX: Duration = Duration::from_millis(50);
 
-/// For how long a crowd is believed to go on after somebody was turned away.
+/// For how long a crowd is believed to go on after somebody was turned away, and to wait for room after the group was full.
 pub const CROWD_BELIEVED: Duration = Duration::from_secs(1);
 
 /// For how long a group that was found full is believed to be full. Asking costs Redis, and so those who are in line; a

@@ -126,12 +126,14 @@ mod tests {
 
     #[test]
     fn only_a_group_that_was_full_waits_for_room() {
-        let pressure = Pressure::new();
+        let mut pressure = Pressure::new();
         pressure.full_call_took(APPEND_WAIT_MAX * 100);
         assert_eq!(pressure.turns_away(CALL), Some(TurnedAway::Busy));
         assert!(!pressure.waits_for_room());
         pressure.found_full();
         assert!(pressure.waits_for_room());
+        pressure.began -= CROWD_BELIEVED;
+        assert!(!pressure.waits_for_room());
     }
 
     #[test]

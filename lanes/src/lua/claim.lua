@@ -141,11 +141,11 @@ local function take_followers_of_one_lane()
   end
 end
 
--- Wave after wave: a wave is everybody who stands behind those that the one before took. Ends before a wave that comes of fewer
--- than so many.
-local function take_followers(width_min)
-  local width = width_min
-  while #advanced > 0 and #members < room and width >= width_min do
+-- Wave after wave: a wave is everybody who stands behind those that the one before took. Ends when so many in a row were of one
+-- command or none.
+local function take_followers(lone_waves_max)
+  local lone_waves = 0
+  while #advanced > 0 and #members < room and lone_waves < lone_waves_max do
     local lanes_of_wave = advanced
     advanced = {}
     learn_lengths(lanes_of_wave)
@@ -162,7 +162,7 @@ local function take_followers(width_min)
       local lanes = lanes_in(record)
       if not is_held(wave[i], lanes) and not take(wave[i], lanes, record) then return end
     end
-    width = #wave
+    lone_waves = #wave > 1 and 0 or lone_waves + 1
   end
 end
 
@@ -182,10 +182,10 @@ local function take_oldest()
 end
 
 -- A lane that is longer than this part of a batch would fill it with its own, were it only for their age; so all lanes take
--- turns, until one is alone.
-local LONG_PART = 1 / 8
+-- turns, until one is alone. One wave of one command is no sign of that: it may stand before several lanes.
+local LONG_PART, LONE_WAVES_MAX = 1 / 8, 8
 local function is_any_lane_long()
-  return tonumber(call('ZRANGE', LENGTHS, 0, 0, 'REV', 'WITHSCORES')[2] or 0) > room * LONG_PART
+  return tonumber(call('ZREVRANGE', LENGTHS, 0, 0, 'WITHSCORES')[2] or 0) > room * LONG_PART
 end
 
 local function read_records()
@@ -213,9 +213,9 @@ else
   if call('EXISTS', WAITING) == 0 then
     take_followers_of_one_lane()
   elseif any_failures or is_paused() or call('ZCARD', LEASES) > 0 then
-    take_followers(0)
+    take_followers(math.huge)
   else
-    if is_any_lane_long() then take_followers(2) end
+    if is_any_lane_long() then take_followers(LONE_WAVES_MAX) end
     take_oldest()
   end
   read_records()
