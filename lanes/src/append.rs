@@ -262,7 +262,7 @@ async fn send_all(lanes: Lanes, mut waiting: mpsc::Receiver<Waiting>, pressure: 
     // When the last call began, if it left others waiting.
     let mut full_call: Option<Instant> = None;
     loop {
-        let places = if pressure.waits_for_room() { APPENDS_IN_FLIGHT_MAX } else { 1 };
+        let places = APPENDS_IN_FLIGHT_MAX / pressure.calls_at_once();
         let call = Arc::clone(&calls).acquire_many_owned(places).await.expect("the semaphore is never closed");
         let mut together = Vec::new();
         if waiting.recv_many(&mut together, APPEND_COMMANDS_MAX).await == 0 {
@@ -287,7 +287,11 @@ async fn send_all(lanes: Lanes, mut waiting: mpsc::Receiver<Waiting>, pressure: 
 
 async fn send(lanes: &Lanes, together: Vec<Waiting>, pressure: &Pressure) {
     let (commands, answers): (Vec<_>, Vec<_>) = together.into_iter().map(|w| (w.command, w.answer)).unzip();
+    let began = Instant::now();
     let mut result = lanes.append(&commands).await;
+    if result.is_ok() {
+        pressure.call_took(began.elapsed());
+    }
     if result.as_ref().is_err_and(|error| error.may_have_happened() && !error.is_out_of_memory()) {
         let again = lanes.append(&commands).await;
         // What the first call left open only an answer settles, not a second call that never reached Redis.

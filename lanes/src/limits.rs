@@ -12,8 +12,8 @@ pub const COMMAND_LANES_MAX: usize = 256;
 /// a few milliseconds, because nobody else is served meanwhile.
 pub const APPEND_COMMANDS_MAX: usize = 256;
 
-/// Append scripts under way at once. Two keep the connection busy while one answer is handed out; while the group is full one
-/// is enough, so that whoever claims and acks, and so makes room, stands behind fewer of them.
+/// Append scripts under way at once. Two keep the connection busy while one answer is handed out; in a crowd one is enough, if
+/// it keeps Redis busy, so that whoever claims and acks, and so makes room, stands behind fewer of them.
 pub const APPENDS_IN_FLIGHT_MAX: u32 = 2;
 
 /// Appends that wait inside this process for a script to take them in; more are refused at once.
@@ -27,7 +27,7 @@ pub const APPEND_WAIT_MAX: Duration = Duration::from_millis(250);
 /// enough for the calls that Redis needs to have something to do.
 pub const CROWDED_APPEND_WAIT_MAX: Duration = Duration::from_millis(50);
 
-/// For how long a crowd is believed to go on after somebody was turned away, and to wait for room after the group was full.
+/// For how long a crowd is believed to go on after somebody was turned away.
 pub const CROWD_BELIEVED: Duration = Duration::from_secs(1);
 
 /// For how long a group that was found full is believed to be full. Asking costs Redis, and so those who are in line; a

@@ -5,7 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::limits::{APPEND_COMMANDS_MAX, APPEND_WAIT_MAX, CROWD_BELIEVED, CROWDED_APPEND_WAIT_MAX, FULL_BELIEVED};
+use crate::limits::{
+    APPEND_COMMANDS_MAX, APPEND_WAIT_MAX, APPENDS_IN_FLIGHT_MAX, CROWD_BELIEVED, CROWDED_APPEND_WAIT_MAX, FULL_BELIEVED,
+};
+
+/// A full call that takes so many times what an answer costs in itself is nearly all work.
+const WORK_TIMES_WAY: u64 = 8;
 
 /// Why whoever comes now is turned away without being looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +32,8 @@ pub(crate) struct Pressure {
     began: Instant,
     /// How long one command takes while one call follows another; 0 until that was seen.
     pace_ns: AtomicU64,
+    /// How long the quickest call took: what an answer costs in itself, also when there is nothing to do.
+    quickest_ns: AtomicU64,
     /// Until when a full group is believed to be full.
     full_until_us: AtomicU64,
     /// Until when a crowd is believed to go on.
@@ -35,8 +42,8 @@ pub(crate) struct Pressure {
 
 impl Pressure {
     pub(crate) fn new() -> Self {
-        let [pace_ns, full_until_us, crowd_until_us] = [0, 0, 0].map(AtomicU64::new);
-        Self { began: Instant::now(), pace_ns, full_until_us, crowd_until_us }
+        let [pace_ns, quickest_ns, full_until_us, crowd_until_us] = [0, u64::MAX, 0, 0].map(AtomicU64::new);
+        Self { began: Instant::now(), pace_ns, quickest_ns, full_until_us, crowd_until_us }
     }
 
     /// Who comes while so many wait is turned away, or not.
@@ -64,7 +71,7 @@ impl Pressure {
     /// A call that left others waiting was followed by the next one after this time. Old calls are forgotten quickly: those
     /// beside which a worker is served take several times as long as others.
     pub(crate) fn full_call_took(&self, span: Duration) {
-        let one_ns = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX) / APPEND_COMMANDS_MAX as u64;
+        let one_ns = in_ns(span) / APPEND_COMMANDS_MAX as u64;
         let average_ns = match self.pace_ns.load(Ordering::Relaxed) {
             0 => one_ns,
             before_ns => before_ns - before_ns / 4 + one_ns / 4,
@@ -77,11 +84,18 @@ impl Pressure {
         self.in_us(Duration::ZERO) < self.crowd_until_us.load(Ordering::Relaxed)
     }
 
-    /// The group was found full a moment ago, so that those who come wait for the workers, and not for the calls. One that was
-    /// never found full is not.
-    pub(crate) fn waits_for_room(&self) -> bool {
-        let full_until_us = self.full_until_us.load(Ordering::Relaxed);
-        full_until_us > 0 && self.in_us(FULL_BELIEVED) < full_until_us + in_us(CROWD_BELIEVED)
+    /// A call was answered after this time.
+    pub(crate) fn call_took(&self, span: Duration) {
+        self.quickest_ns.fetch_min(in_ns(span), Ordering::Relaxed);
+    }
+
+    /// How many calls are to be under way at once. In a crowd it is one where Redis has something to do nearly all the time
+    /// of a full call: a second one would only stand before whoever makes room. Where most of it is the way there, and back,
+    /// it is not, or the crowd would keep itself up.
+    pub(crate) fn calls_at_once(&self) -> u32 {
+        let full_call_ns = self.pace_ns.load(Ordering::Relaxed).saturating_mul(APPEND_COMMANDS_MAX as u64);
+        let is_work = full_call_ns / WORK_TIMES_WAY >= self.quickest_ns.load(Ordering::Relaxed);
+        if self.is_crowded() && is_work { 1 } else { APPENDS_IN_FLIGHT_MAX }
     }
 
     /// Whether one who comes behind so many would wait too long. A call's worth goes with the next one, however long that
@@ -94,12 +108,12 @@ impl Pressure {
 
     /// The time that is so far from now.
     fn in_us(&self, span: Duration) -> u64 {
-        in_us(self.began.elapsed() + span)
+        u64::try_from((self.began.elapsed() + span).as_micros()).unwrap_or(u64::MAX)
     }
 }
 
-fn in_us(span: Duration) -> u64 {
-    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+fn in_ns(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -125,15 +139,23 @@ mod tests {
     }
 
     #[test]
-    fn only_a_group_that_was_full_waits_for_room() {
-        let mut pressure = Pressure::new();
-        pressure.full_call_took(APPEND_WAIT_MAX * 100);
-        assert_eq!(pressure.turns_away(CALL), Some(TurnedAway::Busy));
-        assert!(!pressure.waits_for_room());
-        pressure.found_full();
-        assert!(pressure.waits_for_room());
-        pressure.began -= CROWD_BELIEVED;
-        assert!(!pressure.waits_for_room());
+    fn one_call_is_enough_in_a_crowd_that_waits_for_work() {
+        let full_call = APPEND_WAIT_MAX;
+        // How long the quickest call took, if any was answered, and how many may be under way at once in a crowd.
+        let rows = [(None, 2), (Some(full_call / 2), 2), (Some(full_call / 10), 1)];
+        for (quickest, calls) in rows {
+            let mut pressure = Pressure::new();
+            pressure.full_call_took(full_call);
+            [Some(full_call), quickest, Some(full_call)]
+                .into_iter()
+                .flatten()
+                .for_each(|took| pressure.call_took(took));
+            assert_eq!(pressure.calls_at_once(), 2, "before the crowd");
+            assert_eq!(pressure.turns_away(2 * CALL), Some(TurnedAway::Busy));
+            assert_eq!(pressure.calls_at_once(), calls, "the quickest took {quickest:?}");
+            pressure.began -= CROWD_BELIEVED;
+            assert_eq!(pressure.calls_at_once(), 2, "after the crowd");
+        }
     }
 
     #[test]
