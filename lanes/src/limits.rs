@@ -16,6 +16,10 @@ pub const APPEND_COMMANDS_MAX: usize = 256;
 /// it keeps Redis busy, so that whoever claims and acks, and so makes room, stands behind fewer of them.
 pub const APPENDS_IN_FLIGHT_MAX: u32 = 2;
 
+/// A full append call that takes as long as so many of the quickest is nearly all work: one after the other then takes in
+/// no more than an eighth less than two at once.
+pub const WORK_QUICKEST_CALLS_MIN: u64 = 8;
+
 /// Appends that wait inside this process for a script to take them in; more are refused at once.
 pub const APPEND_QUEUE_COMMANDS_MAX: usize = 16_384;
 

@@ -6,11 +6,9 @@ use std::{
 };
 
 use crate::limits::{
-    APPEND_COMMANDS_MAX, APPEND_WAIT_MAX, APPENDS_IN_FLIGHT_MAX, CROWD_BELIEVED, CROWDED_APPEND_WAIT_MAX, FULL_BELIEVED,
+    APPEND_COMMANDS_MAX, APPEND_WAIT_MAX, APPENDS_IN_FLIGHT_MAX, CROWD_BELIEVED, CROWDED_APPEND_WAIT_MAX,
+    FULL_BELIEVED, WORK_QUICKEST_CALLS_MIN,
 };
-
-/// A full call that takes so many times what an answer costs in itself is nearly all work.
-const WORK_TIMES_WAY: u64 = 8;
 
 /// Why whoever comes now is turned away without being looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,11 +88,11 @@ impl Pressure {
     }
 
     /// How many calls are to be under way at once. In a crowd it is one where Redis has something to do nearly all the time
-    /// of a full call: a second one would only stand before whoever makes room. Where most of it is the way there, and back,
-    /// it is not, or the crowd would keep itself up.
+    /// of a full call: a second one would only stand before whoever makes room. Where much of it is the way there, and back,
+    /// one would take in less, and the crowd would keep itself up.
     pub(crate) fn calls_at_once(&self) -> u32 {
         let full_call_ns = self.pace_ns.load(Ordering::Relaxed).saturating_mul(APPEND_COMMANDS_MAX as u64);
-        let is_work = full_call_ns / WORK_TIMES_WAY >= self.quickest_ns.load(Ordering::Relaxed);
+        let is_work = full_call_ns / WORK_QUICKEST_CALLS_MIN >= self.quickest_ns.load(Ordering::Relaxed);
         if self.is_crowded() && is_work { 1 } else { APPENDS_IN_FLIGHT_MAX }
     }
 

@@ -145,7 +145,8 @@ pub struct PopularProducts {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Overload {
-    /// Orders done a second when everybody waits for the outcome, before the crowd or after it, whichever was more: the capacity.
+    /// Orders done a second when everybody waits for the outcome, before the crowd or after it, whichever was more: the
+    /// capacity.
     pub capacity_per_second: f64,
     /// Orders sent a second.
     pub offered_per_second: f64,
